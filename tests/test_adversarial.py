@@ -24,7 +24,6 @@ from in9.adversarial import (
     chosen_rows,
     fooled_by_class,
     measure,
-    search,
     successes,
     targeted,
     untargeted,
@@ -32,6 +31,7 @@ from in9.adversarial import (
 from in9.attacks import Attacks, by_training_set
 from in9.collection import Collection
 from in9.records import Record, from_digits, plain
+from in9.search import RULES, Search
 from in9.statistics import wilson
 from in9.study import Study
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
@@ -279,20 +279,51 @@ def test_the_search_meets_every_pair_at_most_once(
     foregrounds: int, backgrounds: int, batch_size: int, share: float, seed: int
 ) -> None:
     draw = np.random.default_rng(seed)
-    own = draw.integers(0, 9, foregrounds)
+    own, others = draw.integers(0, 9, foregrounds), draw.integers(0, 9, backgrounds)
     wrong = draw.random((foregrounds, backgrounds)) < share
-    matrix = torch.from_numpy(np.where(wrong, -1, own[:, None]))
+    matrix = np.where(wrong, draw.integers(-1, 9, wrong.shape), own[:, None])
+    known = torch.from_numpy(matrix)
     met = np.zeros((foregrounds, backgrounds), int)
 
     def answer(rows: Tensor, columns: Tensor) -> Tensor:
         assert 0 < len(rows) <= batch_size
         np.add.at(met, (rows.numpy(), columns.numpy()), 1)
-        return matrix[rows, columns]
+        return known[rows, columns]
 
-    found = search(answer, torch.from_numpy(own), backgrounds, batch_size)
-    assert found.vulnerable.tolist() == wrong.any(axis=1).tolist()
-    assert met.max() == 1 and met.sum() == found.composites
-    assert (met[~found.vulnerable] == 1).all()
+    found = Search(torch.from_numpy(own), torch.from_numpy(others))
+    expected = {"untargeted": untargeted(matrix, own), "targeted": targeted(matrix, own, others)}
+    for rule in RULES:  # the second goes on from what the first has met
+        vulnerable = found.run(answer, rule, batch_size)
+        assert vulnerable.tolist() == expected[rule].tolist()
+        assert met.max() <= 1 and met.sum() == found.composites
+        assert (met[~vulnerable] == 1).all()
+        assert found.decided_pairs(rule) == met.size
+
+
+def test_a_stopped_search_goes_on_from_its_state() -> None:
+    draw = np.random.default_rng(0)
+    own, others = (torch.from_numpy(draw.integers(0, 9, number)) for number in (30, 21))
+    known = torch.where(torch.from_numpy(draw.random((30, 21)) < 0.05), others, own[:, None])
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def answer(rows: Tensor, columns: Tensor) -> Tensor:
+        asked.append((rows.tolist(), columns.tolist()))
+        return known[rows, columns]
+
+    whole = Search(own, others)
+    whole.run(answer, "targeted", 8)
+    without_stop, asked = asked, []
+    first = Search(own, others)
+    for _ in range(5):
+        assert first.step(answer, "targeted", 8)
+    second = Search(own, others)
+    second.restore(first.state())
+    second.run(answer, "targeted", 8)
+    assert asked == without_stop and len(asked) > 6
+    assert second.composites == whole.composites
+    assert torch.equal(second.fallen["targeted"], whole.fallen["targeted"])
+    with pytest.raises(ValueError, match="expected \\(30, 9\\)"):
+        Search(own, others[:9]).restore(first.state())
 
 
 def test_the_search_tries_what_fooled_most_first() -> None:
@@ -303,8 +334,8 @@ def test_the_search_tries_what_fooled_most_first() -> None:
         asked.append((rows.tolist(), columns.tolist()))
         return (columns == 7).long()  # background 7 fools everyone, the others no one
 
-    found = search(answer, own, 10, batch_size=1)
-    assert found.vulnerable.all()
+    found = Search(own, torch.ones(10, dtype=torch.int64))
+    assert found.run(answer, "untargeted", batch_size=1).all()
     assert [columns[0] for _, columns in asked] == list(range(8)) + [7] * 39
     assert found.composites == 8 + 39
 

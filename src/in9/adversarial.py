@@ -24,6 +24,7 @@ from tqdm import tqdm
 from in9.collection import Collection
 from in9.evaluation import exact_convolutions, predict
 from in9.records import to_digits
+from in9.search import Search
 from in9.seeds import uniforms
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.variants import Pool, compose, load_pool
@@ -121,36 +122,6 @@ class Challenge:
     composites: int
 
 
-def search(
-    answer: Callable[[Tensor, Tensor], Tensor], labels: Tensor, backgrounds: int, batch_size: int = BATCH_SIZE
-) -> Challenge:
-    """Find the vulnerable foregrounds, asking for each only until the first error.
-
-    ``answer`` gives the predicted classes int [N] of some pairs, as positions among the foregrounds and among the
-    backgrounds, int64 [N] each; ``labels`` are the foregrounds' classes, int [F]. In each batch all foregrounds under
-    way meet the next backgrounds that they have not met, those first that have fooled most so far (then by position).
-    The order decides how many composites are needed, never the result: whoever is left has met every background.
-    """
-    device = labels.device
-    vulnerable = torch.zeros(len(labels), dtype=torch.bool, device=device)
-    met = torch.zeros(len(labels), backgrounds, dtype=torch.bool, device=device)
-    fooled = torch.zeros(backgrounds, dtype=torch.int64, device=device)
-    composites = 0
-    while True:
-        under_way = (~vulnerable & (met.sum(1) < backgrounds)).nonzero().flatten()[:batch_size]
-        if len(under_way) == 0:
-            return Challenge(vulnerable.cpu().numpy(), composites)
-        order = fooled.argsort(descending=True, stable=True)
-        fresh = ~met[under_way][:, order]
-        who, place = (fresh & (fresh.cumsum(1) <= batch_size // len(under_way))).nonzero(as_tuple=True)
-        rows, columns = under_way[who], order[place]
-        wrong = answer(rows, columns) != labels[rows]
-        met[rows, columns] = True
-        vulnerable[rows[wrong]] = True
-        fooled += torch.bincount(columns[wrong], minlength=backgrounds)
-        composites += len(rows)
-
-
 @torch.inference_mode()
 def challenge(
     classifier: Callable[[Tensor], Tensor],
@@ -163,13 +134,21 @@ def challenge(
 
     ``foregrounds`` and ``backgrounds`` are rows of the pool; challenge accuracy is ``1 - vulnerable.mean()``.
     """
+    found, answer = start_search(classifier, pool, foregrounds, backgrounds)
+    return Challenge(found.run(answer, "untargeted", batch_size), found.composites)
+
+
+def start_search(
+    classifier: Callable[[Tensor], Tensor], pool: Pool, foregrounds: np.ndarray, backgrounds: np.ndarray
+) -> tuple[Search, Callable[[Tensor, Tensor], Tensor]]:
+    """A search among some rows of the pool, nothing tried yet, and what answers it: see ``in9.search``."""
     rows = torch.as_tensor(foregrounds, device=pool.device)
     columns = torch.as_tensor(backgrounds, device=pool.device)
 
     def answer(one: Tensor, other: Tensor) -> Tensor:
         return predicted_classes(classifier, pool, rows[one], columns[other])
 
-    return search(answer, pool.labels[rows], len(columns), batch_size)
+    return Search(pool.labels[rows], pool.labels[columns]), answer
 
 
 def measure(
@@ -188,8 +167,9 @@ def measure(
     # On a processor, batches that fit its cache are half as fast again.
     matrix = all_pairs(classifier, pool, foregrounds, backgrounds, BATCH_SIZE if device.type == "cuda" else 128)
     rows, known = torch.from_numpy(foregrounds).to(device), torch.from_numpy(matrix)
+    found = Search(torch.from_numpy(own), torch.from_numpy(others))
     # One background at a time for each foreground, so that the count does not depend on the size of a batch.
-    found = search(lambda one, other: known[one, other], torch.from_numpy(own), len(others), batch_size=len(own))
+    found.run(lambda one, other: known[one, other], "untargeted", batch_size=len(own))
     alone = predict(classifier, lambda part: pool.images[rows[part]], len(rows), device)
     growth = {}
     for share in SHARES:

@@ -1,0 +1,101 @@
+"""The early exit: which foregrounds are vulnerable, with as few composites as it takes (paper, section 4).
+
+All pairs say everything about adversarial backgrounds; who is vulnerable takes far fewer. Each foreground is asked for
+until its first error only, on those backgrounds first that have fooled most foregrounds so far. The order decides how
+many composites are needed, never the result: whoever is left has met every background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+RULES = ("untargeted", "targeted")
+"""When an answer counts as an error: any class but the foreground's own, or the background's class where that is
+another. What is an error by the second rule is one by the first."""
+
+
+class Search:
+    """A search that can be stopped and taken up again.
+
+    ``labels`` are the foregrounds' classes, int64 [F], ``goals`` the backgrounds', int64 [B], on one device. For each
+    rule ``fallen`` says who is known to be vulnerable, bool [F], and ``fooled`` how many foregrounds each background
+    has fooled, int64 [B]. ``met`` says which pairs were tried, bool [F, B], and ``composites`` how many.
+    """
+
+    def __init__(self, labels: Tensor, goals: Tensor) -> None:
+        self.labels, self.goals = labels, goals
+        device, foregrounds, backgrounds = labels.device, len(labels), len(goals)
+        self.met = torch.zeros(foregrounds, backgrounds, dtype=torch.bool, device=device)
+        self.tries = torch.zeros(foregrounds, dtype=torch.int64, device=device)
+        self.fallen = {rule: torch.zeros(foregrounds, dtype=torch.bool, device=device) for rule in RULES}
+        self.fooled = {rule: torch.zeros(backgrounds, dtype=torch.int64, device=device) for rule in RULES}
+        self.composites = 0
+
+    def open(self, rule: str) -> Tensor:
+        """The foregrounds that are not decided by a rule yet, as positions: int64 [number]."""
+        return (~self.fallen[rule] & (self.tries < len(self.goals))).nonzero().flatten()
+
+    def decided_pairs(self, rule: str) -> int:
+        """How many of the F x B pairs need not be tried any more; all of them when the search is done."""
+        done = torch.where(self.fallen[rule], len(self.goals), self.tries)
+        return int(done.sum())
+
+    def step(self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int) -> bool:
+        """Try one batch; False, and nothing is tried, if every foreground is decided.
+
+        ``answer`` gives the predicted classes int [N] of some pairs, as positions among the foregrounds and among the
+        backgrounds, int64 [N] each. In each batch all foregrounds under way, but at most ``batch_size``, meet the next
+        backgrounds that they have not met: first those that have fooled most by this rule, then by position.
+        """
+        under_way = self.open(rule)[:batch_size]
+        if len(under_way) == 0:
+            return False
+        order = self.fooled[rule].argsort(descending=True, stable=True)
+        fresh = ~self.met[under_way][:, order]
+        who, place = (fresh & (fresh.cumsum(1) <= batch_size // len(under_way))).nonzero(as_tuple=True)
+        rows, columns = under_way[who], order[place]
+        answers = answer(rows, columns)
+        wrong = answers != self.labels[rows]
+        self.met[rows, columns] = True
+        self.tries += torch.bincount(rows, minlength=len(self.labels))
+        for name, hit in zip(RULES, (wrong, wrong & (answers == self.goals[columns])), strict=True):
+            self.fallen[name][rows[hit]] = True
+            self.fooled[name] += torch.bincount(columns[hit], minlength=len(self.goals))
+        self.composites += len(rows)
+        return True
+
+    def run(self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int) -> np.ndarray:
+        """Search until every foreground is decided: who is vulnerable by the rule, bool [F]."""
+        while self.step(answer, rule, batch_size):
+            pass
+        return self.fallen[rule].cpu().numpy()
+
+    def state(self) -> dict[str, Any]:
+        """All that a later ``restore`` needs, as NumPy arrays; the pairs that were tried take a bit each."""
+        return {
+            "shape": np.array(self.met.shape),
+            "met": np.packbits(self.met.cpu().numpy(), axis=1),
+            **{f"fallen_{rule}": self.fallen[rule].cpu().numpy() for rule in RULES},
+            **{f"fooled_{rule}": self.fooled[rule].cpu().numpy() for rule in RULES},
+            "composites": np.array(self.composites),
+        }
+
+    def restore(self, state: Any) -> None:
+        """Go on from a ``state`` of a search among the same foregrounds and backgrounds.
+
+        Raises KeyError or ValueError if it is not one.
+        """
+        device, shape, found = self.labels.device, tuple(self.met.shape), tuple(state["shape"].tolist())
+        if found != shape:
+            raise ValueError(f"the state is of {found} foregrounds and backgrounds; expected {shape}")
+        self.met = torch.from_numpy(np.unpackbits(state["met"], axis=1, count=shape[1]).astype(bool)).to(device)
+        self.tries = self.met.sum(1)
+        for rule in RULES:
+            self.fallen[rule] = torch.from_numpy(state[f"fallen_{rule}"]).to(device)
+            self.fooled[rule] = torch.from_numpy(state[f"fooled_{rule}"]).to(device)
+        self.composites = int(state["composites"])
