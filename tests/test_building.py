@@ -204,6 +204,54 @@ def test_a_class_without_an_accepted_example_is_named(tmp_path):
     make(small_source(), tmp_path / "out")
 
 
+def test_a_source_may_have_test_images_alone(tmp_path):
+    class TestOnly(Altered):
+        def examples(self):
+            return [replace(example, split="test") for example in self.source.examples()]
+
+    made = make(TestOnly(lambda example, photo: photo), tmp_path / "out")
+    assert len(made.indices("test")) == 72 and len(made.indices("train")) == 0
+    with pytest.raises(In9Error, match="test split has no accepted example of bird"):
+        make(
+            TestOnly(lambda example, photo: replace(photo, box=None) if example.label == 1 else photo), tmp_path / "no"
+        )
+    training = Altered(lambda example, photo: photo)
+    training.examples = lambda: [replace(example, split="train") for example in training.source.examples()]
+    with pytest.raises(In9Error, match="test split has no accepted example of dog"):
+        make(training, tmp_path / "no")
+
+
+def test_the_reason_for_a_missing_box_is_told(tmp_path):
+    def change(example, photo):
+        return replace(photo, box=None, reason="annotation is damaged") if example.id == "dog_00003" else photo
+
+    made = make(Altered(change), tmp_path / "out")
+    assert made.table.set_index("id")["reason"].loc["dog_00003"] == "annotation is damaged"
+
+
+def test_a_source_that_balances(whole, tmp_path):
+    def change(example, photo):
+        return replace(photo, box=None) if example.label == 2 and int(example.id[-1]) < 5 else photo
+
+    source = Altered(change)
+    source.balances = True
+    made = make(source, tmp_path / "out")
+    labels = made.table["label"].to_numpy()
+    for split in ("train", "test"):
+        kept = np.bincount(labels[made.indices(split)])
+        assert (
+            len(set(kept)) == 1
+            and kept[0]
+            == (labels[made.indices(split, accepted=False)] == 2).sum()
+            - (made.table.query("split == @split and reason == 'no box'").shape[0])
+        )
+    outcomes = made.outcomes().groupby("outcome")["count"].sum()
+    assert outcomes["no box"] == 5 and outcomes["accepted"] == 9 * 3
+    assert outcomes["removed to balance the classes"] == 72 - 5 - 27
+    made.verify()
+    assert content(made.path)["images.npy"] == whole["images.npy"]  # they stay in IN-9L
+
+
 def test_no_usable_image_at_all(tmp_path):
     def change(example, photo):
         raise Rejected("image does not decode")

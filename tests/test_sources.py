@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import threading
+import tarfile
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -173,6 +172,10 @@ def test_missing_and_truncated_archives(tmp_path):
         (tmp_path / "cut.zip").write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(In9Error, match=r"not a whole zip archive.*truncated"):
             TinyImageNet(tmp_path / "cut.zip")
+    with tarfile.open(tmp_path / "tiny.tar.gz", "w:gz") as tape:
+        tape.add(tmp_path / "tiny.zip", "tiny.zip")
+    with pytest.raises(In9Error, match="is a tar archive; unpack it and give the folder"):
+        TinyImageNet(tmp_path / "tiny.tar.gz")
 
 
 def test_archive(tmp_path):
@@ -180,7 +183,11 @@ def test_archive(tmp_path):
         Archive(write_zip(layout(), tmp_path / "tiny.zip", prefix="a/")),
         Archive(write_folder(layout(), tmp_path / "folder" / "a").parent),
     ):
-        assert archive.names() == sorted(f"a/{name}" for name in layout())
+        assert archive.names() == archive.names("a") == sorted(f"a/{name}" for name in layout())
+        assert archive.names("a/val/images") == [f"a/val/images/val_{index}.JPEG" for index in range(3)]
+        assert archive.names("a/va") == archive.names("b") == [] and archive.folders() == ["a"]
+        assert archive.has_folder("a/val/images") and archive.has_folder("a") and archive.has_folder("")
+        assert not any(archive.has_folder(name) for name in ("a/va", "b", "a/wnids.txt", "a/val/images/val_0.JPEG"))
         assert archive.text("a/wnids.txt").split()[0] == BOTTLE
         with pytest.raises(KeyError):
             archive.bytes("a/nothing.txt")
@@ -284,63 +291,16 @@ def test_unknown_sources_and_options():
 # ---- the download ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server(monkeypatch):
-    """A web server on this machine that has one file, /data.zip; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            found = self.path == "/data.zip"
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", str(len(CONTENT) if found else 0))
-            self.end_headers()
-            if found:
-                self.wfile.write(CONTENT)
-
-        def log_message(self, *arguments):
-            pass
-
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_download(tmp_path, monkeypatch):
+    """How a download goes is tested in test_fetching; a file that is there and whole is not fetched again."""
+    path = write_zip(layout(), tmp_path / "tiny-imagenet-200.zip")
+    offline = "http://127.0.0.1:9/tiny.zip"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
-
-
-CONTENT = bytes(range(256)) * 40
-CHECKSUM = "md5:" + hashlib.md5(CONTENT).hexdigest()
-
-
-def test_download_once(server, tmp_path, capsys):
-    path = download(f"{server}/data.zip", CHECKSUM, tmp_path)
-    assert path.read_bytes() == CONTENT and path.name == "tiny-imagenet-200.zip"
-    # A file that is there and whole is not fetched again.
-    assert download("http://127.0.0.1:9/gone.zip", CHECKSUM, tmp_path) == path
-    assert capsys.readouterr().out == ""
-
-
-def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
-    with pytest.raises(In9Error, match=r"could not be downloaded .*--archive"):
-        download(f"{server}/data.zip", "md5:" + "0" * 32, tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_that_is_not_there(server, tmp_path):
-    with pytest.raises(In9Error, match=r"could not be downloaded from .*404.*--archive"):
-        download(f"{server}/other.zip", CHECKSUM, tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_no_connection(server, tmp_path):
-    with pytest.raises(In9Error, match=r"could not be downloaded .*--archive"):
-        download("http://127.0.0.1:9/data.zip", CHECKSUM, tmp_path)
-    blocked = tmp_path / "file"
-    blocked.write_text("a file where the cache folder should be")
-    with pytest.raises(In9Error, match="could not be downloaded"):
-        download(f"{server}/data.zip", CHECKSUM, blocked)
+    assert download(offline, "md5:" + hashlib.md5(path.read_bytes()).hexdigest(), tmp_path) == path
+    with pytest.raises(In9Error, match="is there but has not the checksum md5"):
+        download(folder=tmp_path)
+    with pytest.raises(In9Error, match=r"could not be fetched .*no connection.*or give it with --archive"):
+        download(offline, folder=tmp_path / "new")
 
 
 def test_without_an_archive_the_source_is_downloaded(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from in9.errors import In9Error, plain_disk_errors
 from in9.geometry import Crop, tile_image
 from in9.grabcut import find_mask
 from in9.seeds import digest
-from in9.sources import Example, Rejected, Source
+from in9.sources import Example, Rejected, Source, balanced
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.workers import deaf_to_interrupts, start_worker
 
@@ -126,7 +126,8 @@ def build(
     """Build a collection in the folder ``out``, in parallel, and return it opened.
 
     A build that was stopped goes on where it was. If ``out`` already holds this very collection, it is opened.
-    Raises In9Error if ``out`` holds something else, or if a class has no accepted example in a split.
+    Raises In9Error if ``out`` holds something else, or if a class has no accepted example in the test split, or in
+    the train split where the source has training images.
     """
     out = Path(out)
     split = split or Split()
@@ -228,6 +229,8 @@ def _merge(source: Source, settings: dict[str, Any], paths: Sequence[Path], work
         lost += content["lost"]
     table = pd.DataFrame(rows)
     _require_every_class(table, lost)
+    if getattr(source, "balances", False):
+        _balance(table, settings["seed"])
     names = pixel_arrays(source)
     for name, (kind, shape) in names.items():
         described = np.lib.format.dtype_to_descr(np.dtype(kind))
@@ -252,11 +255,21 @@ def _merge(source: Source, settings: dict[str, Any], paths: Sequence[Path], work
         path.unlink()
 
 
+def _balance(table: pd.DataFrame, seed: int) -> None:
+    """Keep the same number of accepted images of each class in each split, chosen by hashed id; the rest are not."""
+    for _, mine in table[table["accepted"]].groupby("split"):
+        kept = balanced({label: ids.tolist() for label, ids in mine.groupby("label")["id"]}, seed)
+        removed = mine.index[~mine["id"].isin(kept)]
+        table.loc[removed, ["accepted", "reason"]] = [False, "removed to balance the classes"]
+
+
 def _require_every_class(table: pd.DataFrame, lost: Sequence[Any]) -> None:
+    """Raise In9Error unless each class has an accepted example in the test split, and in the train split if any."""
     if table.empty:
         reasons = sorted({one[3] for one in lost}) or ["the source is empty"]
         raise In9Error(f"No image could be used: {'; '.join(reasons)}.")
-    for split in ("train", "test"):
+    present = {*table["split"], *(one[2] for one in lost), "test"}
+    for split in (one for one in ("train", "test") if one in present):
         have = set(table[(table["split"] == split) & table["accepted"]]["label"])
         missing = [CLASS_NAMES[label] for label in range(NUM_CLASSES) if label not in have]
         if missing:

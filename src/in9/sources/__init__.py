@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from in9.errors import In9Error, unknown
+from in9.seeds import digest
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels: zero-based, right and bottom exclusive."""
@@ -28,8 +29,8 @@ class Example:
     """A labelled image before it is read.
 
     ``id`` is unique in the source; ``label`` is 0 to 8; ``fine`` is the finer class (a WordNet id, say); ``box`` is
-    its object box where the listing already knows it; ``split`` is ``"train"`` or ``"test"`` where the source
-    prescribes it, and None where ids are to be hashed into splits.
+    its object box where the listing already knows it; ``split`` is ``"train"``, ``"validation"`` or ``"test"`` where
+    the source prescribes it, and None where ids are to be hashed into splits.
     """
 
     id: str
@@ -44,12 +45,14 @@ class Photo:
     """What is read of an example: image uint8 [height, width, 3] in RGB, its box, and its exact mask if known.
 
     A mask is bool [height, width], true on the object; where it is None GrabCut finds one from the box. An image
-    without a box can still be trained and tested on as a whole (IN-9L).
+    without a box can still be trained and tested on as a whole (IN-9L); ``reason`` says, in a few words that can be
+    counted, why it has none.
     """
 
     image: np.ndarray
     box: Box | None
     mask: np.ndarray | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Source(Protocol):
     image_size: int
     resizes: bool  # whether images are larger than image_size, so that backgrounds are tiled before the resize
     rules: Rules
+    balances: bool  # whether accepted images are cut to the same number of each class; False if there is none
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides which images come out, as plain JSON values; no path, no host."""
@@ -94,9 +98,17 @@ class Source(Protocol):
         """Decode one example; raises Rejected with a countable reason if it cannot be used."""
 
 
+def balanced(groups: Mapping[Any, Collection[str]], seed: int = 0) -> set[str]:
+    """The same number of ids of every group, as many as the smallest group has; their hash decides which."""
+    least = min(len(ids) for ids in groups.values())
+    chosen = (sorted(ids, key=lambda one: digest(seed, "balance", one))[:least] for ids in groups.values())
+    return set().union(*chosen)
+
+
 SOURCES = {
     "synthetic": "in9.sources.synthetic:Synthetic",
     "tiny-imagenet": "in9.sources.tiny_imagenet:TinyImageNet",
+    "imagenet": "in9.sources.imagenet:ImageNet",
 }
 
 
@@ -105,6 +117,11 @@ def open_source(name: str, **options: Any) -> Source:
 
     Raises In9Error for a name or an option that does not exist, naming those that do.
     """
+    if name == "released":
+        raise In9Error(
+            "The authors' released test set is scored as it is, not built into a collection: "
+            "get it with `in9 fetch released` and give its folder instead of a collection's."
+        )
     if name not in SOURCES:
         raise unknown("source", name, SOURCES)
     module, _, attribute = SOURCES[name].partition(":")

@@ -16,6 +16,7 @@ from in9.sources.archive import Archive
 from in9.taxonomy import label_of_wnid
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+FILE = "tiny-imagenet-200.zip"
 CHECKSUM = "md5:90528d7ca1a48142e341f4ef8d21d0de"
 SIZE = 64
 
@@ -95,16 +96,6 @@ def download(url: str = URL, checksum: str = CHECKSUM, folder: Path | str | None
 
     Raises In9Error if it cannot be had, saying how to give a copy by hand.
     """
-    import pooch
+    from in9.fetching import fetch_tiny_imagenet
 
-    cache = Path(folder) if folder is not None else Path(pooch.os_cache("in9"))
-    try:
-        return Path(
-            pooch.retrieve(url, known_hash=checksum, fname="tiny-imagenet-200.zip", path=cache, progressbar=True)
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise In9Error(
-            f"Tiny ImageNet could not be downloaded from {url} ({reason}). "
-            "Fetch tiny-imagenet-200.zip by other means and pass it with --archive."
-        ) from error
+    return fetch_tiny_imagenet(folder, url, checksum).path
