@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from in9.classifiers import IN9_MEAN, IN9_STD, SMALL_NETWORKS, SMALL_WIDTHS, Classifier, architectures, create
+from in9.classifiers import (
+    IN9_MEAN,
+    IN9_STD,
+    SMALL_NETWORKS,
+    SMALL_WIDTHS,
+    Classifier,
+    Framing,
+    architectures,
+    create,
+)
 from in9.errors import In9Error
-from in9.taxonomy import NUM_CLASSES
+from in9.taxonomy import NUM_CLASSES, UNMAPPED, imagenet_to_in9
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -113,6 +122,85 @@ def test_groups_give_each_class_the_largest_of_its_outputs() -> None:
     expected = torch.stack([outputs[:, groups == label].amax(1) for label in range(NUM_CLASSES)], dim=1)
     assert torch.equal(scores, expected)
     assert torch.equal(scores.argmax(1), groups[outputs.argmax(1)])
+
+
+@torch.inference_mode()
+def test_groups_change_nothing_but_the_scores() -> None:
+    groups = torch.arange(12) % NUM_CLASSES
+    plain, grouped = create("small_resnet_w8_b1", 12), create("small_resnet_w8_b1", 12, groups=groups)
+    assert torch.equal(plain.eval().outputs(bytes_images()), grouped.eval().outputs(bytes_images()))
+    assert plain.columns == grouped.columns == NUM_CLASSES
+    assert grouped.groups is not None and torch.equal(grouped.groups, groups)
+    assert list(plain.state_dict()) == list(grouped.state_dict())
+
+
+class Logits(torch.nn.Module):
+    """Answers with the logits that it was given, whatever the images."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.logits[: len(images)]
+
+
+def strict_by_hand(logits: torch.Tensor) -> int:
+    """The authors' rule for one image: the highest of 1,000, then the map; none of the nine is -1."""
+    return int(imagenet_to_in9()[int(logits.argmax())])
+
+
+def restricted_by_hand(logits: torch.Tensor) -> int:
+    """The highest of the 370 that fall under the nine, then the map."""
+    table = imagenet_to_in9()
+    best = max((index for index in range(1000) if table[index] != UNMAPPED), key=lambda index: float(logits[index]))
+    return int(table[best])
+
+
+def test_strict_and_restricted_rule_follow_from_ten_scores() -> None:
+    logits = torch.randn(200, 1000, generator=torch.Generator().manual_seed(7))
+    model = Classifier(Logits(logits), groups=torch.from_numpy(imagenet_to_in9()))
+    scores = model(torch.zeros(200, 3, 1, 1))
+    assert scores.shape == (200, NUM_CLASSES + 1) and scores.isfinite().all()
+    strict = [UNMAPPED if one == NUM_CLASSES else one for one in scores.argmax(1).tolist()]
+    assert strict == [strict_by_hand(one) for one in logits]
+    assert scores[:, :NUM_CLASSES].argmax(1).tolist() == [restricted_by_hand(one) for one in logits]
+    assert UNMAPPED in strict and len(set(strict)) == NUM_CLASSES + 1
+
+
+def test_a_class_without_outputs_is_never_the_answer() -> None:
+    model = Classifier(Logits(torch.tensor([[-5.0, -1.0, -9.0]])), groups=torch.tensor([3, UNMAPPED, 4]))
+    scores = model(torch.zeros(1, 3, 1, 1))[0]
+    assert scores[[3, 4, 9]].tolist() == [-5, -9, -1] and scores[[0, 1, 2, 5, 6, 7, 8]].isneginf().all()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_framing_resizes_and_cuts_the_centre_before_normalisation(interpolation: str) -> None:
+    import torchvision
+
+    seen = []
+    network = torch.nn.Sequential(torch.nn.Identity())
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model = Classifier(network, (0.4, 0.5, 0.6), (0.2, 0.2, 0.4), framing=Framing(40, 32, interpolation))
+    images = bytes_images(2, 48)
+    model.outputs(images)
+    assert seen[0].shape == (2, 3, 32, 32)
+    # The library's preset does the same to pixels in [0, 1], and does not clamp what bicubic overshoots.
+    mode = torchvision.transforms.InterpolationMode(interpolation)
+    preset = torchvision.transforms._presets.ImageClassification(
+        crop_size=32, resize_size=40, mean=(0, 0, 0), std=(1, 1, 1), interpolation=mode
+    )
+    pixels = preset(images.float() / 255)
+    assert interpolation == "bilinear" or pixels.min() < 0
+    expected = torchvision.transforms.functional.normalize(pixels.clamp(0, 1), (0.4, 0.5, 0.6), (0.2, 0.2, 0.4))
+    torch.testing.assert_close(seen[0], expected)
+
+
+def test_without_resize_and_crop_framing_leaves_the_images() -> None:
+    images = bytes_images().float()
+    assert Framing()(images) is images
+    assert Framing(crop=10)(images).shape == (2, 3, 10, 10)
+    assert torch.equal(Framing(crop=10)(images), images[:, :, 27:37, 27:37])
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from in9.errors import In9Error, unknown
-from in9.taxonomy import NUM_CLASSES
+from in9.taxonomy import NUM_CLASSES, UNMAPPED
 
 IN9_MEAN = (0.4717, 0.4499, 0.3837)
 IN9_STD = (0.2600, 0.2516, 0.2575)
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic")
 SMALL_WIDTHS = (8, 16, 24, 32, 48, 64, 96)
 SMALL_NETWORKS = {
     f"small_resnet_w{width}{ending}{pooling}": (width, blocks, pooled)
@@ -20,12 +23,38 @@ SMALL_NETWORKS = {
 """Our small networks: name -> width, number of blocks of each stage, and whether the stem ends with pooling."""
 
 
+@dataclass(frozen=True)
+class Framing:
+    """What some networks do to an image before they look at it: resize its shorter side, then cut out the centre.
+
+    ``resize`` and ``crop`` are sides in pixels, None for neither; ``interpolation`` is one of ``INTERPOLATIONS``.
+    """
+
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: str = "bilinear"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images float [B, 3, S, S] -> [B, 3, crop, crop]; bicubic may leave [0, 1] by a little."""
+        from torchvision.transforms.v2 import InterpolationMode, functional
+
+        if self.resize is not None:
+            images = functional.resize(images, [self.resize], InterpolationMode(self.interpolation), antialias=True)
+        return images if self.crop is None else functional.center_crop(images, [self.crop, self.crop])
+
+
 class Classifier(nn.Module):
     """A network with its normalisation inside, as in the authors' code, and its own classes grouped into the nine.
 
     Takes uint8 [B, 3, S, S], or float in [0, 1]; returns scores float [B, 9]. ``groups`` holds the class of each of the
     network's outputs, int64 [outputs]. The score of a class is the largest of its outputs, so the class with the
     highest score is the class of the highest output. Without ``groups`` the outputs are the scores.
+
+    Where some outputs fall under none of the nine, -1 in ``groups``, there is a tenth score, the largest of those. The
+    highest of ten is then the authors' strict rule: the class of the highest output, none of the nine if it is the
+    tenth. The highest of the first nine is the restricted rule: the other outputs are not asked.
+
+    ``framing`` resizes and crops the images first.
     """
 
     def __init__(
@@ -34,10 +63,14 @@ class Classifier(nn.Module):
         mean: tuple[float, ...] = IN9_MEAN,
         std: tuple[float, ...] = IN9_STD,
         groups: Tensor | None = None,
+        framing: Framing | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.framing = framing
+        self.columns = NUM_CLASSES + int(groups is not None and bool((groups == UNMAPPED).any()))
         self.groups: Tensor | None
+        groups = None if groups is None else torch.where(groups == UNMAPPED, NUM_CLASSES, groups)
         self.register_buffer("groups", groups, persistent=False)
         self.mean: Tensor
         self.std: Tensor
@@ -48,14 +81,16 @@ class Classifier(nn.Module):
         """What the network itself says: logits [B, outputs]."""
         if images.dtype == torch.uint8:
             images = images.float() / 255
+        if self.framing is not None:
+            images = self.framing(images)
         return self.network((images.clamp(0, 1) - self.mean) / self.std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores of the nine classes [B, 9]."""
+        """Scores of the nine classes [B, 9], or [B, 10] with that of none of them."""
         outputs = self.outputs(images)
         if self.groups is None:
             return outputs
-        scores = outputs.new_full((len(outputs), NUM_CLASSES), -torch.inf)
+        scores = outputs.new_full((len(outputs), self.columns), -torch.inf)
         return scores.scatter_reduce(1, self.groups.expand(len(outputs), -1), outputs, "amax")
 
 
