@@ -164,10 +164,11 @@ def test_every_claim_has_a_place_and_a_number_of_the_paper(claim: Claim) -> None
     ]
     matrix = paper.train_test_matrix().to_numpy().ravel()
     differences = np.subtract.outer(np.append(matrix, [14.3]), np.append(matrix, [6.0])).ravel()
+    slopes = round(paper.fact("slope_mixed_rand").value - paper.fact("slope_only_bg_t").value, 2)
     if math.isnan(printed.value):
         assert re.search(r"figure \d", printed.where) and printed.note == "no number"
     else:
-        assert np.isclose([*values, *differences], printed.value, atol=1e-6).any()
+        assert np.isclose([*values, *differences, slopes], printed.value, atol=1e-6).any()
         places = {where for name in paper.tables() for where in paper.table(name)["where"]}
         assert printed.where in places
 
@@ -322,6 +323,7 @@ def test_missing_records_are_not_tested_and_nothing_is_computed(tmp_path: Path, 
     reasons = set(rows["reason"])
     assert ("no record yet" in reasons) == study.recorded and ("run chapter 04" in reasons) != study.recorded
     assert "needs networks trained on all of ImageNet" in reasons
+    assert "score three networks trained on all of ImageNet with `in9 evaluate`" in reasons
     assert {path.name for path in tmp_path.iterdir()} == {"notebooks"}  # no folder was made
 
 

@@ -464,17 +464,21 @@ def test_the_three_preprocessings(weights: Path, published: nn.Module) -> None:
     assert facts["options"] == {}
 
 
-def test_reference_of_nine_outputs_is_the_authors_own(tmp_path: Path) -> None:
+def test_reference_is_the_authors_whatever_the_weights_say(tmp_path: Path) -> None:
+    for classes, mean in ((1000, IMAGENET_MEAN), (NUM_CLASSES, IN9_MEAN)):
+        file = saved(timm_network(classes).state_dict(), tmp_path / "file.pth")
+        for mode, expected in (("reference", list(mean)), ("normalise", [0.5] * 3)):
+            model = load_model(f"{TIMM}.{TIMM_TAG}", weights=file, preprocessing=mode, image_size=SIZE)
+            assert model.facts["outputs"] == classes and model.facts["preprocessing"]["mean"] == expected
+
+
+def test_nine_outputs_of_unknown_preprocessing_are_taken_for_the_authors(tmp_path: Path) -> None:
     file = saved(timm_network(NUM_CLASSES).state_dict(), tmp_path / "file.pth")
     options = {"mean": 0.5, "std": 0.5}
-    one = load_model(f"timm/{TIMM}", weights=file, preprocessing="reference", image_size=SIZE)
+    one = load_model(f"timm/{TIMM}", weights=file, image_size=SIZE)
     assert one.facts["preprocessing"]["mean"] == list(IN9_MEAN) and one.facts["preprocessing"]["std"] == list(IN9_STD)
-    one = load_model(f"timm/{TIMM}", weights=file, options=options, image_size=SIZE)
-    assert one.facts["preprocessing"]["mean"] == [0.5] * 3
-    tagged = load_model(f"{TIMM}.{TIMM_TAG}", weights=file, image_size=SIZE)
-    assert tagged.facts["preprocessing"]["mean"] == [0.5] * 3  # the tag says which
-    untagged = load_model(f"timm/{TIMM}", weights=file, image_size=SIZE)
-    assert untagged.facts["preprocessing"]["mean"] == list(IN9_MEAN)
+    told = load_model(f"timm/{TIMM}", weights=file, options=options, image_size=SIZE)
+    assert told.facts["preprocessing"]["mean"] == told.facts["preprocessing"]["std"] == [0.5] * 3
 
 
 def test_preprocessing_that_cannot_be(weights: Path) -> None:
@@ -642,6 +646,9 @@ network = Colours()
 def make(outputs=9):
     return Colours(outputs)
 
+def half():
+    return Colours().half()
+
 def classify(images):
     return images.mean((2, 3)).repeat(1, 3)
 
@@ -678,6 +685,7 @@ def test_functions_by_name(here: str) -> None:
         facts = models[one].facts
         assert facts["architecture"] == "Colours" and facts["preprocessing"]["mean"] == list(IN9_MEAN)
         assert facts["name"] == f"{here}:{one}" and facts["library"] is None
+    assert outputs(load_model(f"{here}:half", image_size=SIZE), some_images()).dtype == torch.float32
     for one in ("classify", "make_function"):
         assert torch.equal(outputs(models[one], some_images()), colours(some_images().float() / 255))
         assert models[one].facts["preprocessing"]["mode"] == "none" and models[one].facts["architecture"] == "classify"

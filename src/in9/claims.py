@@ -27,8 +27,8 @@ HOLDS, PARTLY, FAILS, UNTESTED = VERDICTS = ("holds", "partly", "does not hold",
 RULE = (
     "Each claim says in our words what the paper found. It **holds** if the whole 95 % interval lies in the region of "
     "its test, **does not hold** if the whole interval lies outside, and holds **partly** if the interval reaches "
-    "across. Accuracies and shares are in percent, differences in points. Where the paper gives no bound, the sentence "
-    "says ours."
+    "across. Accuracies and shares are in percent, differences in points, slopes in points per point of accuracy on "
+    "ImageNet. Where the paper gives no bound, the sentence says ours."
 )
 NO_RECORD = "no record yet"
 COLUMNS = ("claim", report.ORIGINS["paper"], "test", report.ORIGINS["record"], report.ORIGINS["run"])

@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # else [lite] in a help text is taken for markup
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Does a model look at the object, or at the grass behind it? ImageNet-9, rebuilt, scored and written up.",
 )
@@ -59,7 +60,7 @@ def book(
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Argument(help="synthetic or tiny-imagenet.")],
+    source: Annotated[str, typer.Argument(help="synthetic, tiny-imagenet or imagenet.")],
     out: Annotated[Path, typer.Argument(help="The folder that will hold the collection.")],
     archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
@@ -114,7 +115,7 @@ def train(
     typer.echo(study.gaps(sets).round(1).to_string(index=False))
 
 
-MODEL = Annotated[str, typer.Argument(help="See `in9 evaluate --help`.")]
+MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
 DATA = Annotated[Path, typer.Option(help="A collection, or the authors' released test set or an export in its layout.")]
 WEIGHTS = Annotated[Path | None, typer.Option(help="A file of weights: safetensors, or a plain checkpoint.")]
 CLASSES = Annotated[Path | None, typer.Option("--map", help="JSON: the class, 0 to 8, of each output.")]
@@ -151,7 +152,7 @@ def _scored(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="One of the four forms above.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="One of the forms above.")],
     data: DATA,
     weights: WEIGHTS = None,
     set_: SET = None,

@@ -155,6 +155,84 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
     return _closed(figure)
 
 
+def scatter(
+    panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    across: str,
+    xlabel: str,
+    ylabel: str,
+    looks: Mapping[str, Look] = ORIGINS,
+    named: pd.DataFrame | None = None,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:
+    """Points with their fitted lines and the lines' bands, one panel for each title, two beside each other.
+
+    Each panel has a frame of points and one of lines (several rows for each line), both with the columns ``across``,
+    series (a key of ``looks``), value, low and high; low and high may be missing. The panels share their axes.
+    ``named`` draws small grey points into the first panel, with the columns name, ``across`` and value; their names
+    stand where there is room, and are left out elsewhere.
+    """
+    from matplotlib import pyplot as plt
+
+    wide = min(len(panels), 2)
+    down = -(-len(panels) // wide)
+    figure, axes = plt.subplots(down, wide, figsize=(7.6, (2.7 if wide > 1 else 4.3) * down + 0.7), sharex=True,
+                                sharey=True, squeeze=False)  # fmt: skip
+    for axis, (title, (points, fitted)) in zip(axes.flat, panels.items(), strict=False):
+        for series in (one for one in looks if one in set(points["series"])):
+            look, part = looks[series], points[points["series"] == series]
+            axis.vlines(part[across], part["low"].fillna(part["value"]), part["high"].fillna(part["value"]),
+                        color=look["color"], alpha=0.35, linewidth=1.5)  # fmt: skip
+            axis.plot(part[across], part["value"], look["marker"], color=look["color"], markersize=5.5,
+                      label=look["label"])  # fmt: skip
+            line = fitted[fitted["series"] == series].sort_values(across)
+            axis.fill_between(line[across], line["low"], line["high"], color=look["color"], alpha=0.13, linewidth=0)
+            axis.plot(line[across], line["value"], "-", color=look["color"], linewidth=1.8)
+        axis.set_title(title, fontsize=11, fontweight="normal")
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    if named is not None:
+        axes[0, 0].plot(named[across], named["value"], ".", color="#999999", markersize=5, zorder=1)
+    if ylim is not None:
+        axes[0, 0].set_ylim(ylim)
+    figure.supxlabel(xlabel, fontsize=11)
+    figure.supylabel(ylabel, fontsize=11)
+    handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(len(handles), 4),
+                  frameon=False, fontsize=10.5, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
+    if named is not None:
+        figure.draw_without_rendering()  # the axes have their place from now on
+        _names_where_there_is_room(axes[0, 0], named, across)
+    return _closed(figure)
+
+
+def _names_where_there_is_room(axis: Axes, named: pd.DataFrame, across: str, size: float = 8) -> None:
+    """Write names beside points, each on the first side where it meets no point, line or name, if there is one."""
+    pixels = axis.figure.dpi / 72
+    marks = np.concatenate([axis.transData.transform(line.get_xydata()) for line in axis.lines])
+    edges = axis.get_window_extent()
+    taken: list[tuple[float, float, float, float]] = []
+    for row in named.itertuples():
+        x, y = axis.transData.transform((getattr(row, across), row.value))
+        width, height, away = 0.55 * size * len(row.name) * pixels, 1.1 * size * pixels, 4 * pixels
+        for alignment, left, below in (
+            ("left", x + away, y - height / 2),
+            ("right", x - away - width, y - height / 2),
+            ("center", x - width / 2, y + away),
+            ("center", x - width / 2, y - away - height),
+        ):
+            right, above = left + width, below + height
+            inside = edges.x0 < left and right < edges.x1 and edges.y0 < below and above < edges.y1
+            on = (left < marks[:, 0]) & (marks[:, 0] < right) & (below < marks[:, 1]) & (marks[:, 1] < above)
+            met = any(left < r and one < right and below < a and b < above for one, r, b, a in taken)
+            if inside and not met and not on.any():
+                taken.append((left, right, below, above))
+                middle = ({"left": left, "right": right, "center": x}[alignment], (below + above) / 2)
+                place = tuple(axis.transData.inverted().transform(middle))
+                axis.annotate(row.name, place, ha=alignment, va="center", fontsize=size, color="#666666")
+                break
+
+
 def chance(name: str = "chance") -> tuple[float, str]:
     """The reference level of guessing among nine classes, in percent."""
     return CHANCE_PERCENT, name

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from in9 import variants
 from in9.collection import Collection
 from in9.errors import In9Error, plain_disk_errors
+from in9.sources.released import BACKGROUNDS
 from in9.taxonomy import CLASSES
 from in9.variants import MIXED, VARIANTS
 
@@ -61,6 +62,6 @@ def export(
             target.parent.mkdir(parents=True, exist_ok=True)
             np.save(target, pool.masks[row, 0].numpy().astype(np.uint8))
             bar.update()
-        (work / "backgrounds.csv").write_text("".join(rows), encoding="utf-8")
+        (work / BACKGROUNDS).write_text("".join(rows), encoding="utf-8")
         work.rename(out)
     return out

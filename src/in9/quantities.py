@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from in9 import experiments, paper, statistics
+from in9 import experiments, paper, progress, statistics
 from in9.attacks import Attacks
 from in9.focus import Focus
 from in9.paper import Fact
@@ -123,6 +123,22 @@ def best_background(study: Study) -> Estimate:
     best = found.success().sort_values("value").iloc[-1]
     others = int((found.labels != CLASS_NAMES.index(best["target"])).sum())
     return statistics.wilson(best["value"] / 100 * others, others)
+
+
+def rise(test: str, minus: str | None = None) -> Reading:
+    """Points on a test set per point of ImageNet accuracy, over networks; or those on one less those on another.
+
+    Untestable with too few networks.
+    """
+
+    def reading(study: Study) -> Estimate:
+        frame = progress.measured(progress.scores(study))
+        frame = progress.difference(frame, test, minus) if minus else frame[frame["test"] == test]
+        for slope in progress.slopes(frame).values():
+            return slope
+        raise Untestable("score three networks trained on all of ImageNet with `in9 evaluate`")
+
+    return reading
 
 
 def focus_change(study: Study) -> Estimate:

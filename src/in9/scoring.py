@@ -201,6 +201,11 @@ class Challenged:
         return from_digits(self.record.results["labels"])
 
     @property
+    def backgrounds(self) -> int:
+        """How many backgrounds each foreground has met, or would have."""
+        return int(self.record.results["pairs"]) // len(self.labels)
+
+    @property
     def rules(self) -> tuple[str, ...]:
         """The rules that were asked for: untargeted is the authors' repository's, targeted the paper's."""
         return tuple(self.record.results["vulnerable"])
@@ -361,7 +366,7 @@ def _record(
     return Record(
         kind=kind,
         name=re.sub(r"[^a-z0-9]+", "_", str(model.facts["name"]).lower()).strip("_"),
-        settings=plain({"model": model.facts, "data": source.facts, **settings}),
+        settings=plain({"model": model.facts, "data": {**source.facts, "hash": source.hash}, **settings}),
         data=source.hash,
         results=plain(results),
         provenance=provenance(time.monotonic() - started, device=str(device), evaluation_precision="float32"),

@@ -99,7 +99,7 @@ class OfReleased:
         self.names = tuple(name for name in released.ids(self.tests[0]) if name in common)
         self.rows = {test: [one[name] for name in self.names] for test, one in places.items()}
         self.left_out = sum(len(one) for one in places.values()) - len(self.names) * len(self.tests)
-        self.facts: dict[str, Any] = {"source": "released", "left_out": self.left_out}
+        self.facts: dict[str, Any] = {"source": released.source, "left_out": self.left_out}
 
     def pool(self) -> Pool:
         """The foregrounds and backgrounds of the archive's challenge."""

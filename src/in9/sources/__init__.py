@@ -130,4 +130,7 @@ def open_source(name: str, **options: Any) -> Source:
     for option in options:
         if option not in allowed:
             raise In9Error(f"Source {name!r} has no option {option!r}; it has: {', '.join(allowed)}.")
+    for option, one in inspect.signature(factory).parameters.items():
+        if one.default is one.empty and option not in options:
+            raise In9Error(f"Source {name!r} needs {option}: build it with `in9 build {name} OUT --{option} PATH`.")
     return factory(**options)

@@ -27,6 +27,7 @@ from in9.variants import VARIANTS, Pool
 FOLDERS = tuple(one.folder for one in CLASSES)
 MASKS = "fg_mask"
 HOME = "bg_challenge"
+BACKGROUNDS = "backgrounds.csv"  # which background each mixed image has; only an export has it
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
@@ -57,6 +58,11 @@ class Released:
         if height != width:
             raise In9Error(f"{self._files[self.variants[0]][0]} in {home} is {width} x {height} pixels, not square.")
         self.image_size = height
+
+    @property
+    def source(self) -> str:
+        """``"export"`` for what ``in9 export`` wrote, else ``"released"``."""
+        return "export" if (self.folder / BACKGROUNDS).is_file() else "released"
 
     @staticmethod
     def looks_like(path: Path | str) -> bool:
