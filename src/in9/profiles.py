@@ -100,6 +100,7 @@ PROFILES = {
             source_options=MappingProxyType({"rho": 0.7, "per_class": 250, "image_size": 64}),
             dial=(0.0, 0.5, 1.0),
             dial_epochs=6,
+            remedy_seeds=(0, 1),
             fine_levels=(1, 4),
             fractions=(0.25, 1.0),
             adversarial_foregrounds=20,
