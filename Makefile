@@ -9,7 +9,7 @@ PYTHON ?= python3
 CHECK_PYTHON := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 CHECK_TORCH := import torch, torchvision; torchvision.ops.nms(torch.rand(1, 4), torch.rand(1), 0.5)
 
-.PHONY: help env book test lint sync clean
+.PHONY: help env book test lint sync bench clean
 
 help:  ## say what can be made
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: $(READY)  ## check style and formatting
 
 sync: $(READY)  ## write each notebook's .ipynb anew from its .py
 	$(VENV)/bin/in9 sync
+
+bench: $(READY)  ## measure the promises of speed, in minutes
+	$(VENV)/bin/python benchmarks/run.py
 
 clean:  ## remove what was built; the environment, the data and the results in runs/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,216 @@
+"""How cost grows with the number of images: ``python benchmarks/scaling.py``.
+
+Each size is worked on by a process of its own, so that its highest memory is known; the clock starts when that process
+has imported what it needs. The exponent is the slope of a straight line through the logarithms of cost and number: 0
+for a cost that does not grow, 1 for one that grows as the images do, 2 for one that grows as their pairs do.
+
+What should come out: a build's memory does not grow (it holds one block of images for each worker); evaluation holds
+its test images, and its time grows as they do; the challenge grows more slowly than the pairs; and all pairs of the
+authors' 4,050 test images fit, as one byte each, whatever the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES = {
+    "build": (576, 1152, 2304, 4608),
+    "evaluation": (225, 450, 900, 1800),
+    "challenge": (45, 90, 180, 360),
+    "all_pairs": (506, 1012, 2025, 4050),
+}
+"""The numbers of images: drawn, tested, or foregrounds and as many backgrounds."""
+PREPARED = 3600  # drawn images, half of them to test on
+TINY = 8  # pixels: all pairs are about memory, and the network there costs nothing
+
+
+def exponent(numbers: Sequence[float], costs: Sequence[float]) -> float:
+    """The power of the number that the cost grows with, by least squares on logarithms."""
+    return float(np.polyfit(np.log(numbers), np.log(costs), 1)[0])
+
+
+def _prepared(number: int, folder: Path) -> tuple[Any, Any]:
+    """So many test images, and the network."""
+    from dataclasses import replace
+
+    import torch
+
+    from in9.collection import Collection
+    from in9.profiles import profile_named
+    from in9.training import fresh_classifier
+    from in9.variants import load_pool
+
+    torch.set_num_threads(1)
+    recipe = replace(profile_named("control").recipe, train_on="mixed_rand")
+    model = fresh_classifier(recipe).to(memory_format=torch.channels_last)
+    model.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
+    return load_pool(Collection(folder / "drawn"), "test", limit=number // 9), model.eval()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and seconds of a core, those of ended workers included: the latter hardly depend on what
+    else the machine does."""
+
+    seconds: float
+    core_seconds: float
+
+
+def timed(work: Callable[[], object]) -> Cost:
+    """What one call costs."""
+    clock, core = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return Cost(time.perf_counter() - clock, sum(os.times()[:4]) - core)
+
+
+def prepare(number: int, folder: Path) -> Cost:
+    """Draw so many images, half of them to test on, and train a network for a moment, for evaluation and challenge."""
+    from dataclasses import replace
+
+    import torch
+
+    from in9.building import Split, build
+    from in9.profiles import profile_named
+    from in9.sources import open_source
+    from in9.training import train
+    from in9.variants import load_pool
+
+    torch.set_num_threads(1)
+    source = open_source("synthetic", rho=0.7, per_class=number // 9, image_size=64)
+    recipe = replace(profile_named("control").recipe, train_on="mixed_rand", epochs=4)
+
+    def work() -> None:
+        collection = build(source, folder / "drawn", split=Split(test=0.5), progress=False)
+        torch.save(train(recipe, load_pool(collection, "train"))[0].state_dict(), folder / "weights.pt")
+
+    return timed(work)
+
+
+def build(number: int, folder: Path) -> Cost:
+    """Build a collection of so many drawn images, by two workers."""
+    from in9.building import build
+    from in9.sources import open_source
+
+    source = open_source("synthetic", per_class=number // 9, image_size=32)
+    return timed(lambda: build(source, folder / str(number), workers=2, progress=False))
+
+
+def evaluation(number: int, folder: Path) -> Cost:
+    """Score a network on the eight variants of so many images."""
+    from in9.evaluation import predict_variant
+    from in9.variants import VARIANTS
+
+    pool, model = _prepared(number, folder)
+    return timed(lambda: [predict_variant(model, pool, variant) for variant in VARIANTS])
+
+
+def challenge(number: int, folder: Path) -> Cost:
+    """The challenge among so many images."""
+    from in9.adversarial import challenge
+
+    pool, model = _prepared(number, folder)
+    return timed(lambda: challenge(model, pool, np.arange(number), np.arange(number)))
+
+
+def all_pairs(number: int, folder: Path) -> Cost:
+    """All pairs of so many images that are as good as empty, by a network that is none."""
+    import torch
+
+    from in9.adversarial import all_pairs
+    from in9.variants import Pool
+
+    torch.set_num_threads(1)
+    draw = torch.Generator().manual_seed(0)
+    images, tiles = torch.randint(0, 256, (2, number, 3, TINY, TINY), dtype=torch.uint8, generator=draw)
+    masks = torch.rand(number, 1, TINY, TINY, generator=draw) < 0.5
+    labels, boxes = torch.arange(number) % 9, torch.zeros(number, 4, dtype=torch.int64)
+    names = tuple(map(str, range(number)))
+    pool = Pool(images, masks, tiles, boxes, labels, names, names, accepted=True)
+    rows = np.arange(number)
+    return timed(lambda: all_pairs(lambda some: some[:, :, 0, :3].flatten(1), pool, rows, rows))
+
+
+WORK = {"prepare": prepare, "build": build, "evaluation": evaluation, "challenge": challenge, "all_pairs": all_pairs}
+
+
+def cost(work: str, number: int, folder: Path) -> dict[str, float]:
+    """What one size costs in this process: time, and the highest memory of it and of its largest worker in MB."""
+    import resource
+
+    spent = WORK[work](number, folder)
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    found = {**asdict(spent), "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    if work == "build":
+        found["worker_megabytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return found
+
+
+def in_a_process(*words: object) -> dict[str, float]:
+    """The cost that this script prints when it is called with ``--one``."""
+    command = [sys.executable, __file__, "--one", *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return json.loads(done.stdout)
+
+
+def fit(work: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The exponents of one kind of work, from its rows."""
+    mine = [one for one in rows if one["work"] == work]
+    costs = [name for name in mine[0] if name not in ("work", "number")]
+    return {"work": work} | {
+        name: exponent([one["number"] for one in mine], [one[name] for one in mine]) for name in costs
+    }
+
+
+def line(one: dict[str, Any]) -> str:
+    """One line of what is printed."""
+    return "   ".join(
+        f"{value:<11}" if isinstance(value, str) else f"{name} {value:,.2f}" for name, value in one.items()
+    )
+
+
+def main(words: Sequence[str] | None = None) -> Path | None:
+    """Measure every size, print it, write the record and return its path."""
+    parser = argparse.ArgumentParser(description="Measure how cost grows with the number of images, on the CPU.")
+    parser.add_argument("--only", nargs="+", default=list(SIZES), choices=list(SIZES), help="default: all")
+    parser.add_argument("--out", type=Path, help="folder of the record; default: runs/records/bench")
+    parser.add_argument("--one", nargs=3, metavar=("WORK", "NUMBER", "FOLDER"), help="one size, in this process")
+    given = parser.parse_args(words)
+    if given.one:
+        work, number, folder = given.one
+        print(json.dumps(cost(work, int(number), Path(folder))))
+        return None
+    started, rows = time.monotonic(), []
+    with tempfile.TemporaryDirectory() as folder:
+        if {"evaluation", "challenge"} & set(given.only):
+            in_a_process("prepare", PREPARED, folder)
+        for work in given.only:
+            for number in SIZES[work]:
+                rows.append({"work": work, "number": number, **in_a_process(work, number, folder)})
+                print(line(rows[-1]), flush=True)
+    fits = [fit(work, rows) for work in given.only]
+    print("", "The power of the number of images that each grows with:", *map(line, fits), sep="\n")
+    from in9.records import Record, Store, plain, provenance
+    from in9.workspace import find_workspace
+
+    settings = {"sizes": {work: SIZES[work] for work in given.only}, "prepared": PREPARED}
+    facts = provenance(time.monotonic() - started, "cpu", threads=1)
+    record = Record("benchmark", "scaling", plain(settings), "", plain({"rows": rows, "fits": fits}), facts)
+    path = Store(given.out or find_workspace().runs / "records" / "bench").write(record)
+    print(f"wrote {path} ({facts['seconds']:.0f} s)")
+    return path
+
+
+if __name__ == "__main__":
+    main()
