@@ -25,6 +25,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 from itertools import pairwise
@@ -32,7 +33,7 @@ from itertools import pairwise
 import in9
 from in9 import calibration, curves, figures, paper, report
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 dial = calibration.dial(study)
 positions = calibration.dial_studies(study)

@@ -32,6 +32,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import in9
@@ -41,7 +42,7 @@ from in9.sources.tiny_imagenet import TinyImageNet
 from in9.taxonomy import CLASS_NAMES
 from in9.variants import VARIANTS
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 outcomes = study.dataset()
 kept = outcomes[outcomes["outcome"] == "accepted"]
@@ -67,8 +68,10 @@ report.markdown(f"Profile `{profile}`. {study.profile.about}")
 
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
 figures.photo_style()
-pictures = study.gallery()
-figures.picture_grid(pictures, [figures.LABELS[variant] for variant in VARIANTS])
+if study.has_images:
+    figures.picture_grid(study.gallery(), [figures.LABELS[variant] for variant in VARIANTS])
+else:
+    figures.no_images()
 # %% [markdown]
 # ## How many images, and why the others were left out
 #

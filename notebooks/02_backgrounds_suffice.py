@@ -16,6 +16,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -23,7 +24,7 @@ import pandas as pd
 import in9
 from in9 import figures, paper, report
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 matrix = study.matrix()
 report.glue(

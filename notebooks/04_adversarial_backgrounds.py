@@ -25,30 +25,21 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import pandas as pd
 
 import in9
 from in9 import figures, paper, report
-from in9.attacks import by_training_set
+from in9.attacks import ATTACKED, attacked
 from in9.taxonomy import CLASS_NAMES
 from in9.variants import load_pool
 
-trained = ("in9l", "original", "mixed_rand")
-
-
-def attacks(source):
-    wanted, sizes = source.recipes(trained), source.profile.adversarial
-    if not source.available("adversarial", wanted, **sizes):
-        return {}
-    return by_training_set(source.measure("adversarial", wanted, **sizes))
-
-
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
-runs = {"run": (study, attacks(study))}
-if record and (found := attacks(record)):
+runs = {"run": (study, attacked(study))}
+if record and (found := attacked(record)):
     runs = {"record": (record, found)} | runs
 ours = runs["run"][1]
 foregrounds, backgrounds, pairs = ours["in9l"].sizes
@@ -93,12 +84,15 @@ figures.success_histograms(pd.concat(rates), CLASS_NAMES)
 figures.photo_style()
 best = ours["in9l"].best(5)
 shown = min(map(len, best.values()))
-tiles = load_pool(study.collection, "test").tiles.permute(0, 2, 3, 1).numpy()
-figures.picture_grid(
-    {name: [tiles[row] for row in part["row"][:shown]] for name, part in best.items()},
-    [f"rank {rank}" for rank in range(1, shown + 1)],
-    {name: [f"{value:.0f} %" for value in part["value"][:shown]] for name, part in best.items()},
-)
+if study.has_images:
+    tiles = load_pool(study.collection, "test").tiles.permute(0, 2, 3, 1).numpy()
+    figures.picture_grid(
+        {name: [tiles[row] for row in part["row"][:shown]] for name, part in best.items()},
+        [f"rank {rank}" for rank in range(1, shown + 1)],
+        {name: [f"{value:.0f} %" for value in part["value"][:shown]] for name, part in best.items()},
+    )
+else:
+    figures.no_images()
 
 # %% [markdown]
 # ## The more backgrounds, the more vulnerable
@@ -150,7 +144,7 @@ labels = {
 }
 report.side_by_side(
     "trained on, %",
-    {(name, what): f"{figures.LABELS[name]}: {label}" for name in trained for what, label in labels.items()},
+    {(name, what): f"{figures.LABELS[name]}: {label}" for name in ATTACKED for what, label in labels.items()},
     printed,
     numbers("record"),
     numbers("run"),

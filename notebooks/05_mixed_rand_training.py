@@ -20,13 +20,14 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import in9
 from in9 import curves, experiments, figures, paper, report
 
 names = ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 runs = {"run": experiments.trained(study, names)}
 if record and (found := experiments.trained(record, names)):

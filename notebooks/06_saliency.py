@@ -44,34 +44,25 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import pandas as pd
 
 import in9
 from in9 import figures, report, saliency
-from in9.focus import by_training_set
+from in9.focus import LOOKED_INTO as trained
+from in9.focus import looked_into
 from in9.taxonomy import CLASS_NAMES
 
-trained = ("original", "mixed_rand")
 methods = {
     "gradcam": "Grad-CAM, last stage",
     "gradcam_finer": "Grad-CAM, stage before",
     "gradient": "input gradient",
 }
-
-
-def looks(source):
-    wanted, options = source.recipes(trained), source.profile.saliency
-    if not source.available("saliency", wanted, **options):
-        return {}
-    records = source.measure("saliency", wanted, **options)
-    return {method: by_training_set(records, method) for method in methods}
-
-
-study = in9.Study(profile)
-ours = looks(study)
-theirs = looks(study.reference) if study.reference else {}
+study = in9.Study(profile, recorded=recorded)
+ours = looked_into(study)
+theirs = looked_into(study.reference) if study.reference else {}
 coarse, finer = ours["gradcam"], ours["gradcam_finer"]
 report.glue(
     mass_original=coarse["original"].mean(),
@@ -91,17 +82,20 @@ report.markdown(f"{study.describe()} Maps are of {len(finer['original'].labels):
 
 # %% mystnb={"figure": {"caption": "One test image of each class with the edge of its mask, and maps of the true class by two methods for two classifiers: bright is what speaks for the class.", "name": "fig-saliency"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and five columns: the image with its object outlined, Grad-CAM of the classifier trained on Original and of that trained on Mixed-Rand, and the input gradients of both."}} tags=["hide-input"]
 figures.photo_style()
-classifiers = {name: study.classifier(study.recipe(name)) for name in trained}
 short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
-shown = saliency.examples(classifiers, study.collection, list(short))
-figures.picture_grid(
-    {
-        name: [figures.outlined(shown.images[row], shown.masks[row])]
-        + [figures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
-        for row, name in enumerate(CLASS_NAMES)
-    },
-    ["image", *(f"{short[method]}\n{figures.LABELS[name]}" for name, method in shown.maps)],
-)
+if study.compute:
+    classifiers = {name: study.classifier(study.recipe(name)) for name in trained}
+    shown = saliency.examples(classifiers, study.collection, list(short))
+    figures.picture_grid(
+        {
+            name: [figures.outlined(shown.images[row], shown.masks[row])]
+            + [figures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
+            for row, name in enumerate(CLASS_NAMES)
+        },
+        ["image", *(f"{short[method]}\n{figures.LABELS[name]}" for name, method in shown.maps)],
+    )
+else:
+    figures.no_images()
 
 # %% [markdown]
 # {numref}`fig-mass` has the mass on the object by all three kinds of map.

@@ -45,6 +45,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -53,7 +54,7 @@ import in9
 from in9 import breakdown, figures, paper, report
 from in9.taxonomy import CLASS_NAMES
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 trained = ("original", "mixed_rand", "only_bg_t")
 ours = {name: breakdown.shares(study.answers(name)) for name in trained}
@@ -172,19 +173,22 @@ report.side_by_side(
 
 # %% mystnb={"figure": {"caption": "Two test images of each category (rows) as full image, foreground and background; below each the answer of the classifier trained on Original, with a tick if it is right. Empty fields: the category has fewer images.", "name": "fig-categories-examples"}, "image": {"alt": "A grid of pictures with five rows, one for each category. Each row has two images, each shown three times: whole, with its object on a random background, and as background alone. Below each picture stands the predicted class."}} tags=["hide-input"]
 figures.photo_style()
-found = breakdown.examples(study.answers("original"), study.collection, number=2)
-blank = study.collection.images[0] * 0 + 255
 
 
 def answer(picture):
     return f"{'✓' if picture[1] == picture[2] else '✗'} {CLASS_NAMES[picture[1]]}" if picture else ""
 
 
-figures.picture_grid(
-    {label: [one[0] if one else blank for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
-    [*breakdown.PARTS, *breakdown.PARTS],
-    {label: [answer(one) for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
-)
+if study.has_images:
+    found = breakdown.examples(study.answers("original"), study.collection, number=2)
+    blank = study.collection.images[0] * 0 + 255
+    figures.picture_grid(
+        {label: [one[0] if one else blank for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
+        [*breakdown.PARTS, *breakdown.PARTS],
+        {label: [answer(one) for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
+    )
+else:
+    figures.no_images()
 
 # %% [markdown]
 # ## Where we differ, and why

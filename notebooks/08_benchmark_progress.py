@@ -25,6 +25,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -32,7 +33,7 @@ import pandas as pd
 import in9
 from in9 import calibration, curves, figures, paper, progress, report
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 sources = ({"record": record} if record else {}) | {"run": study}
 scored = {origin: progress.scores(source) for origin, source in sources.items()}

@@ -27,12 +27,13 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 
 # %% tags=["hide-input"]
 import in9
 from in9 import curves, experiments, figures, paper, report
 
-study = in9.Study(profile)
+study = in9.Study(profile, recorded=recorded)
 record = study.reference
 runs = {"run": experiments.remedies(study)}
 if record and (found := experiments.remedies(record)):

@@ -6,13 +6,21 @@ Pixels and networks play no part here: everything is read from records that ``in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from in9 import statistics
+from in9.recipes import IN9L
 from in9.records import Record, from_digits
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
+
+if TYPE_CHECKING:
+    from in9.study import Study
+
+ATTACKED = (IN9L, "original", "mixed_rand")
+"""The training sets whose models are attacked; the paper attacks the one trained on IN-9L."""
 
 RULES = ("targeted", "untargeted")
 
@@ -100,6 +108,17 @@ class Attacks:
         """The most adversarial backgrounds of each class: class -> the first rows of ``success``, best first."""
         frame = self.success()
         return {str(target): part.head(number) for target, part in frame.groupby("target", sort=False)}
+
+
+def attacked(study: Study) -> dict[str, Attacks]:
+    """The attacks on the models trained on each of ``ATTACKED``, as many images as the profile says.
+
+    Empty where a study that does not compute has no records of them.
+    """
+    wanted, sizes = study.recipes(ATTACKED), study.profile.adversarial
+    if not study.available("adversarial", wanted, **sizes):
+        return {}
+    return by_training_set(study.measure("adversarial", wanted, **sizes))
 
 
 def by_training_set(records: Sequence[Record]) -> dict[str, Attacks]:

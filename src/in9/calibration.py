@@ -109,6 +109,7 @@ def dial_studies(study: Study) -> dict[float, Study]:
     return {
         rho: Study(
             dial_profile(base, rho),
+            recorded=study.recorded,
             compute=study.compute,
             device=study.device,
             jobs=study.jobs,

@@ -46,15 +46,19 @@ def book(
     only: Annotated[list[str] | None, typer.Option(help="A chapter's number or name; may be given again.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A chapter's parameter as name=value.")] = None,
     fresh: Annotated[bool, typer.Option(help="Run chapters again that are up to date.")] = False,
+    recorded: Annotated[bool, typer.Option("--recorded", help="Draw the project's records; compute nothing.")] = False,
 ) -> None:
-    """Run the chapters and render the book into build/<profile>/html."""
+    """Run the chapters and render the book into build/<profile>/html.
+
+    With --recorded the numbers are those of the project's records (profile tiny): no data and no GPU are needed.
+    """
     from in9 import claims as claimed
     from in9.book import run_book
     from in9.study import Study
 
-    study = Study(profile, compute=False)
+    study = Study(profile, recorded=recorded, compute=False)
     fragments = {"claims.md": lambda: claimed.markdown(study)}
-    parameters = _assignments(set_ or [])
+    parameters = _assignments(set_ or []) | ({"recorded": True} if recorded else {})
     run_book(profile, only=only or (), parameters=parameters, fresh=fresh, fragments=fragments, say=typer.echo)
 
 
@@ -113,6 +117,44 @@ def train(
     wide = matrix.pivot(index="train", columns="test", values="accuracy").loc[list(sets)]
     typer.echo(wide[list(dict.fromkeys(matrix["test"]))].round(1).to_string())
     typer.echo(study.gaps(sets).round(1).to_string(index=False))
+
+
+@app.command()
+def measure(
+    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
+    only: Annotated[list[str] | None, typer.Option(help="A part, such as matrix; may be given again.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")] = None,
+) -> None:
+    """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
+
+    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, finer, smaller, architectures, dial.
+    """
+    from in9.measuring import measure as measure_parts
+    from in9.measuring import parts_named
+    from in9.study import Study
+
+    parts_named(only or ())
+    measure_parts(Study(profile, device=device, jobs=jobs), only or (), say=typer.echo)
+
+
+@app.command()
+def rerun(
+    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "tiny",
+    on: Annotated[str, typer.Option(help="A variant, or in9l.")] = "original",
+    seed: Annotated[int | None, typer.Option(help="A seed that the record does not have; default: the next.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Train one network anew and say whether it agrees with the project's record; exit status 1 if it does not."""
+    from in9.measuring import rerun as train_again
+    from in9.study import Study
+
+    frame = train_again(Study(profile, device=device), on, seed)
+    typer.echo(frame.round(1).to_string(index=False))
+    agree = int(frame["agrees"].sum())
+    typer.echo(f"{agree} of {len(frame)} agree: the intervals of record and re-run overlap")
+    if agree < len(frame):
+        sys.exit(1)
 
 
 MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
@@ -251,10 +293,17 @@ def fetch(
 def records(
     profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "tiny",
     committed: Annotated[bool, typer.Option(help="The project's records instead of this machine's.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Copy what the chapters read here to the project's.")] = False,
 ) -> None:
-    """List what has been measured: one line for each record."""
+    """List what has been measured: one line for each record; or keep it as part of the project."""
     from in9.study import Study
 
+    if keep:
+        from in9.measuring import keep as keep_records
+
+        for path in keep_records(Study(profile, compute=False)):
+            typer.echo(path if path.is_file() else f"{path}: removed, no chapter reads it")
+        return
     found = Study(profile, recorded=committed).store.all()
     for record in found:
         facts = record.provenance

@@ -33,6 +33,9 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Ways to train, as changes of the profile's recipe; ``in9.curves.TRAININGS`` has their names and colours."""
 
+SLOWER: Mapping[str, Mapping[str, Any]] = MappingProxyType({"alexnet": {"learning_rate": 0.01}})
+"""Networks that diverge at the recipe's learning rate: AlexNet has no batch normalisation."""
+
 
 # ------------------------------------------------------------------------------------------------ ways to train
 
@@ -53,6 +56,11 @@ def trained(study: Study, names: Sequence[str], seeds: Sequence[int] | None = No
     for retrained in (False, True):
         study.evaluations(recipe for recipe in every if (recipe.head_on is not None) == retrained)
     return {name: Answers(study.evaluations(some)) for name, some in recipes.items()}
+
+
+def mixed_trainings(study: Study) -> dict[str, Answers]:
+    """Training on Original and on each mixed variant (table 5), Mixed-Rand also drawn once: name -> answers."""
+    return trained(study, ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once"))
 
 
 def remedies(study: Study) -> dict[str, Answers]:
@@ -130,6 +138,22 @@ def smaller(study: Study) -> dict[float, Answers]:
     return _levels(study, levels)
 
 
+def architectures(study: Study) -> dict[str, Answers]:
+    """Networks trained on IN-9L (table 2): the profile's own, with its first seed, and its further ones.
+
+    Returns name -> answers. The further ones get ``architecture_epochs``. Those that a study which does not compute
+    has no record of are left out.
+    """
+    profile = study.profile
+    epochs = profile.architecture_epochs or profile.recipe.epochs
+    recipes = {profile.recipe.architecture: study.recipe(IN9L)}
+    for name in profile.architectures:
+        recipes[name] = study.recipe(IN9L, architecture=name, **({"epochs": epochs} | dict(SLOWER.get(name, {}))))
+    recipes = {name: recipe for name, recipe in recipes.items() if evaluated(study, [recipe])}
+    study.evaluations(recipes.values())  # side by side
+    return {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}
+
+
 def level_frame(levels: Mapping[float, Answers]) -> pd.DataFrame:
     """Accuracy on Original and BG-Gap at each level, in percent and points: level, quantity, value, low, high."""
     rows = [
@@ -141,7 +165,10 @@ def level_frame(levels: Mapping[float, Answers]) -> pd.DataFrame:
 
 
 def _levels(study: Study, levels: Mapping[float, Mapping[str, Any]]) -> dict[float, Answers]:
-    recipes = {level: study.recipes(["original"], **changes) for level, changes in levels.items()}
+    seeds = study.profile.level_seeds or study.profile.seeds
+    recipes = {
+        level: [study.recipe("original", seed, **changes) for seed in seeds] for level, changes in levels.items()
+    }
     recipes = {level: some for level, some in recipes.items() if evaluated(study, some)}
     study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
     return {level: Answers(study.evaluations(some)) for level, some in recipes.items()}

@@ -252,6 +252,16 @@ def picture_grid(
     return _closed(figure)
 
 
+def no_images() -> Figure:
+    """What stands where photographs would: records have numbers only."""
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 0.8))
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "Drawn from records alone: the images are not here.", ha="center", va="center")
+    return _closed(figure)
+
+
 def _picture(axis: Axes, image: np.ndarray) -> None:
     axis.imshow(image, interpolation="nearest" if image.shape[0] >= 96 else "lanczos")
     axis.set(xticks=[], yticks=[])

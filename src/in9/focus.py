@@ -6,11 +6,18 @@ Pixels and networks play no part here: everything is read from records that ``in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from in9.records import Record, from_digits
 from in9.statistics import Estimate, paired_mean_difference
+
+if TYPE_CHECKING:
+    from in9.study import Study
+
+LOOKED_INTO = ("original", "mixed_rand")
+"""The training sets whose models get saliency maps (figure 6 of the paper)."""
 
 SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
 
@@ -67,6 +74,18 @@ class Focus:
         if not kept.any():
             return None
         return paired_mean_difference(getattr(self, score)[:, kept], getattr(other, score)[:, kept], self.labels[kept])
+
+
+def looked_into(study: Study) -> dict[str, dict[str, Focus]]:
+    """The focus of the models trained on each of ``LOOKED_INTO``: method of the profile -> training set -> focus.
+
+    Empty where a study that does not compute has no records of it.
+    """
+    wanted, options = study.recipes(LOOKED_INTO), study.profile.saliency
+    if not study.available("saliency", wanted, **options):
+        return {}
+    records = study.measure("saliency", wanted, **options)
+    return {method: by_training_set(records, method) for method in options["methods"]}
 
 
 def by_training_set(records: Sequence[Record], method: str) -> dict[str, Focus]:

@@ -24,8 +24,10 @@ class Profile:
     ``adversarial_backgrounds`` say how many test images of each class are paired, ``saliency_per_class`` how many get
     saliency maps, None for all. ``dial`` are the positions of the control set's dial at which the measures are tried,
     ``dial_seeds`` and ``dial_epochs`` how (a profile of photographs takes those of ``control``). ``remedy_seeds`` are
-    the seeds of what helps, ``fine_levels`` the numbers of finer classes for each of the nine, ``fractions`` the shares
-    of the training images.
+    the seeds of what helps, ``level_seeds`` those of finer classes and less data (both: ``seeds`` unless given);
+    ``fine_levels`` the numbers of finer classes for each of the nine, ``fractions`` the shares of the training images.
+    ``architectures`` are further networks that are trained on IN-9L, for ``architecture_epochs`` (default: the
+    recipe's).
     """
 
     name: str
@@ -43,9 +45,12 @@ class Profile:
     dial_seeds: tuple[int, ...] = (0, 1)
     dial_epochs: int | None = None
     remedy_seeds: tuple[int, ...] | None = None
+    level_seeds: tuple[int, ...] | None = None
     fine_levels: tuple[int, ...] = (1, 2, 4, ALL_FINER)
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
     saliency_per_class: int | None = None
+    architectures: tuple[str, ...] = ()
+    architecture_epochs: int | None = None
 
     @property
     def adversarial(self) -> dict[str, int | None]:
@@ -66,6 +71,7 @@ class Profile:
 
 
 _LIGHT = Augmentation(smallest_crop=0.5)
+PAPERS_ARCHITECTURES = ("alexnet", "shufflenet_v2_x1_0", "resnet50", "wide_resnet50_2", "vgg16_bn")
 
 PROFILES = {
     one.name: one
@@ -83,6 +89,7 @@ PROFILES = {
             adversarial_foregrounds=2,
             adversarial_backgrounds=2,
             saliency_per_class=2,
+            architectures=("small_resnet_w16_b1",),
             recipe=Recipe(
                 architecture="small_resnet_w8_b1",
                 epochs=2,
@@ -106,6 +113,7 @@ PROFILES = {
             adversarial_foregrounds=20,
             adversarial_backgrounds=20,
             saliency_per_class=25,
+            architectures=("small_resnet_w8_b1_pool",),
             recipe=Recipe(
                 architecture="small_resnet_w24_b1_pool",
                 epochs=12,
@@ -121,6 +129,11 @@ PROFILES = {
             about="Real photographs of 64 x 64 pixels: the images of Tiny ImageNet that fall under the nine classes.",
             source="tiny-imagenet",
             real=True,
+            seeds=(0, 1, 2),
+            remedy_seeds=(0,),
+            level_seeds=(0,),
+            architectures=PAPERS_ARCHITECTURES,
+            architecture_epochs=3,
             adversarial_foregrounds=40,
             adversarial_backgrounds=40,
             saliency_per_class=60,
@@ -141,6 +154,7 @@ PROFILES = {
             real=True,
             recipe=Recipe(),
             seeds=(0, 1, 2),
+            architectures=PAPERS_ARCHITECTURES,
         ),
     )
 }

@@ -125,6 +125,14 @@ def best_background(study: Study) -> Estimate:
     return statistics.wilson(best["value"] / 100 * others, others)
 
 
+def smallest_gap(study: Study) -> Estimate:
+    """The smallest BG-Gap among the networks of different architecture that were trained on IN-9L."""
+    found = experiments.architectures(study)
+    if not found.keys() >= set(study.profile.architectures):
+        raise NotMeasured("Not all of the profile's architectures were measured.")
+    return min((one.gap() for one in found.values()), key=lambda one: one.value)
+
+
 def rise(test: str, minus: str | None = None) -> Reading:
     """Points on a test set per point of ImageNet accuracy, over networks; or those on one less those on another.
 

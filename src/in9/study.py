@@ -146,14 +146,21 @@ class Study:
             columns.append(compose(variant, pool, chosen, drawn).permute(0, 2, 3, 1).numpy())
         return {name: [column[row] for column in columns] for row, name in enumerate(CLASS_NAMES)}
 
+    @property
+    def has_images(self) -> bool:
+        """Whether there are pictures to show: the data lie here, or may be built."""
+        return self.compute or (self.workspace.data / self.profile.name / "manifest.json").is_file()
+
     def describe(self) -> str:
         """One paragraph for the reader: data, network, training and how long it took."""
         recipe, answers = self.profile.recipe, self.answers("original")
         facts, images = answers.records[0].provenance, answers.records[0].results["training"]["images"]
         seeds = "one seed" if len(self.profile.seeds) == 1 else f"{len(self.profile.seeds)} seeds"
         seconds = answers.seconds / len(answers.records)
+        drawn = "Nothing was computed for these pages: what they call this run is our record. " if self.recorded else ""
         return (
-            f"Profile `{self.profile.name}`. {self.profile.about} Each training set trains a `{recipe.architecture}` "
+            drawn
+            + f"Profile `{self.profile.name}`. {self.profile.about} Each training set trains a `{recipe.architecture}` "
             f"for {recipe.epochs} epochs on {images:,} images ({seeds}); training and testing one took "
             f"{seconds:,.0f} s on {facts['gpu'] or facts['processor']}."
         )

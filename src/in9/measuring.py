@@ -1,0 +1,162 @@
+"""Everything that a profile's chapters need, measured in one go without a notebook, so that it fits a lent GPU.
+
+What has a record is not measured again, so the same command goes on where it was stopped. ``keep`` copies the records
+that the chapters read to the project's own, ``rerun`` asks whether a new training agrees with its record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from in9 import calibration, experiments
+from in9.attacks import attacked
+from in9.errors import In9Error, unknown
+from in9.evaluation import TEST_SETS
+from in9.focus import looked_into
+from in9.records import Record, Store
+from in9.statistics import Estimate
+from in9.study import Answers, Study
+
+PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
+    {
+        "dataset": Study.dataset,
+        "matrix": lambda study: study.evaluations(study.recipes()),
+        "mixed": experiments.mixed_trainings,
+        "calibration": calibration.calibration,
+        "adversarial": attacked,
+        "saliency": looked_into,
+        "remedies": experiments.remedies,
+        "finer": experiments.finer,
+        "smaller": experiments.smaller,
+        "architectures": experiments.architectures,
+        "dial": calibration.dial,
+    }
+)
+"""What is measured, in this order: name -> a function of the study. Chapters call the same functions."""
+
+
+def parts_named(only: Sequence[str]) -> dict[str, Callable[[Study], Any]]:
+    """Some of ``PARTS``, all if none is named; raises In9Error for a name that does not exist."""
+    for name in only:
+        if name not in PARTS:
+            raise unknown("part", name, PARTS)
+    return {name: PARTS[name] for name in PARTS if not only or name in only}
+
+
+def measure(study: Study, only: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
+    """Measure what has no record yet, and say of each part how many records are new and how long that took."""
+    for name, part in parts_named(only).items():
+        before, started = _written(study), time.monotonic()
+        part(study)
+        new = len(_written(study) - before)
+        say(f"{name:<14} {new:>3} new {'record' if new == 1 else 'records'} {time.monotonic() - started:>9.1f} s")
+
+
+def _written(study: Study) -> set[Path]:
+    """The records of this machine, those of the dial too."""
+    return set((study.workspace.runs / "records").glob("**/*.json"))
+
+
+class _Noting(Store):
+    """A store that remembers which records were asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked: dict[str, Record] = {}
+
+    def find(self, kind: str, settings: dict[str, Any]) -> Record | None:
+        """As in ``Store``."""
+        record = super().find(kind, settings)
+        if record is not None:
+            self.asked[record.key] = record
+        return record
+
+
+@contextmanager
+def _noted(study: Study) -> Iterator[dict[str, Record]]:
+    """The records that the study finds meanwhile, by their keys."""
+    before, study.store = study.store, _Noting(study.store.folder)
+    try:
+        yield study.store.asked
+    finally:
+        study.store = before
+
+
+def keep(study: Study) -> list[Path]:
+    """Make the records that the chapters read the project's own, under ``records/``; return the files that changed.
+
+    Those of the study's profile and of the dial's positions replace what the project had of them; records that no
+    chapter reads any more go. Where a part was not measured here, the project keeps what it had.
+
+    Raises In9Error for a study that was opened to compute.
+    """
+    if study.compute or study.recorded:
+        raise ValueError("Records are kept by a study of this machine's records: open it with compute=False.")
+    changed = []
+    for one in (study, *calibration.dial_studies(study).values()):
+        target = Store(study.workspace.committed / one.profile.name)
+        ours, theirs = _read_by_chapters(one), _read_by_chapters(_committed(one))
+        for key, record in ours.items():
+            if key not in theirs or theirs[key] != record:
+                changed.append(target.write(record))
+        for path in target.folder.glob("*.json"):
+            if path.stem.rpartition("_")[2] not in ours | theirs:
+                path.unlink()
+                changed.append(path)
+    return changed
+
+
+def _committed(study: Study) -> Study:
+    return Study(study.profile, recorded=True, workspace=study.workspace, progress=False)
+
+
+def _read_by_chapters(study: Study) -> dict[str, Record]:
+    """The records of a study that its parts read, by their keys."""
+    with _noted(study) as asked:
+        for name, part in PARTS.items():
+            if name != "dial":
+                try:
+                    part(study)
+                except In9Error:  # not all of it was measured
+                    continue
+    return dict(asked)
+
+
+def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> pd.DataFrame:
+    """Train once more with a seed that the project's records do not have, and compare, test set by test set.
+
+    Columns: quantity (a test set, or ``gap``), record, low, high, rerun, rerun_low, rerun_high (percent or points), and
+    agrees: whether the two 95 % intervals overlap, which two runs of the same recipe miss once in 200 quantities or so.
+
+    Raises In9Error where the project has no such record, or if the seed is one of the record's.
+    """
+    recipes = study.recipes([train_on])
+    recorded = _committed(study)
+    if not experiments.evaluated(recorded, recipes):
+        raise In9Error(f"The project has no record of training on {train_on} with profile {study.profile.name!r}.")
+    seed = max(study.profile.seeds) + 1 if seed is None else seed
+    if seed in study.profile.seeds:
+        raise In9Error(f"The record has seed {seed} already; a re-run needs another one.")
+    record = Answers(recorded.evaluations(recipes))
+    again = Answers(study.evaluations([study.recipe(train_on, seed)]))
+    if record.records[0].data != again.records[0].data:
+        raise In9Error(
+            f"The data here ({again.records[0].data}) are not those of the record ({record.records[0].data}), so "
+            "their numbers cannot be compared."
+        )
+    rows = [(test, record.accuracy(test), again.accuracy(test)) for test in TEST_SETS]
+    return pd.DataFrame([_compared(*row) for row in (*rows, ("gap", record.gap(), again.gap()))])
+
+
+def _compared(quantity: str, ours: Estimate, theirs: Estimate) -> dict[str, Any]:
+    record, again = ours.in_percent(), theirs.in_percent()
+    row = {"quantity": quantity, "record": record.value, "low": record.low, "high": record.high}
+    row |= {"rerun": again.value, "rerun_low": again.low, "rerun_high": again.high}
+    return row | {"agrees": ours.low <= theirs.high and theirs.low <= ours.high}
