@@ -111,6 +111,7 @@ def dial_studies(study: Study) -> dict[float, Study]:
             dial_profile(base, rho),
             compute=study.compute,
             device=study.device,
+            engine=study.engine,
             jobs=study.jobs,
             workspace=study.workspace,
             progress=study.progress,
