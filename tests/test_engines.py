@@ -32,8 +32,11 @@ from in9.study import Study
 from in9.units import Unit, run_unit
 from in9.workspace import Workspace
 
-# Ray leaves the processes that it started to end by themselves, and Python says so when it forgets them.
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+# Ray leaves the processes and files that it opened to end by themselves, and Python says so when it forgets them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed file .*/dev/null:ResourceWarning"),
+]
 
 PROFILE = Profile(
     name="trial",
