@@ -17,11 +17,12 @@ import pandas as pd
 import pytest
 import torch
 
+from in9 import engines
 from in9 import study as study_module
-from in9 import units as units_module
 from in9.augmentation import Augmentation
 from in9.building import Split
 from in9.collection import Collection
+from in9.engines import run_in_processes
 from in9.errors import In9Error
 from in9.evaluation import TEST_SETS
 from in9.figures import LABELS
@@ -31,7 +32,7 @@ from in9.records import Record
 from in9.study import Study
 from in9.taxonomy import CLASS_NAMES
 from in9.training import Stopped
-from in9.units import Unit, run_unit, run_units
+from in9.units import Unit, run_unit
 from in9.variants import VARIANTS
 from in9.workers import deaf_to_interrupts
 from in9.workspace import Workspace, find_workspace
@@ -267,11 +268,11 @@ def test_a_unit_that_fails_leaves_what_finished(workspace: Workspace, monkeypatc
     assert len(study.store.all()) == 1
     run: list[str] = []
 
-    def watched(unit: Unit, device: str) -> Record:
+    def watched(unit: Unit, *arguments: object) -> Record:
         run.append(unit.recipe.train_on)
-        return run_unit(unit, device)
+        return run_unit(unit, *arguments)
 
-    monkeypatch.setattr(units_module, "run_unit", watched)
+    monkeypatch.setattr(engines, "run_unit", watched)
     assert len(study.evaluations([recipes[0], recipes[2], recipes[0]])) == 3
     assert run == ["only_fg"]
 
@@ -297,11 +298,11 @@ def test_stopped_with_ctrl_c_the_next_run_goes_on(workspace: Workspace, monkeypa
         if epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(units_module._Worker, "check", stop_in_the_second)
+    monkeypatch.setattr(engines._Worker, "check", stop_in_the_second)
     with pytest.raises(KeyboardInterrupt):
-        list(run_units([unit], "cpu", jobs=1))
+        list(run_in_processes([unit], "cpu", jobs=1))
     assert [path.suffix for path in unit.scratch.iterdir()] == [".checkpoint"]
-    ((_, record),) = run_units([unit], "cpu", jobs=1)
+    ((_, record),) = run_in_processes([unit], "cpu", jobs=1)
     assert seen == [0, 1, 2, 3]
     assert record.results["predictions"] == whole.results["predictions"]
     assert [path.suffix for path in unit.scratch.iterdir()] == [".safetensors"]
@@ -314,7 +315,7 @@ def test_two_jobs_give_the_records_of_one_and_stop_when_asked(
     quick, other, long = units_of(workspace, {}, {"train_on": "mixed_rand"}, {"epochs": 5000})
     finished: dict[str, Record] = {}
     with pytest.raises(KeyboardInterrupt):
-        for unit, record in run_units([quick, other, long], "cpu", jobs=2):
+        for unit, record in run_in_processes([quick, other, long], "cpu", jobs=2):
             finished[unit.recipe.train_on] = record
             if len(finished) == 2:
                 asked = time.monotonic()
@@ -335,9 +336,8 @@ def test_two_jobs_give_the_records_of_one_and_stop_when_asked(
             assert epoch == reached
             raise Stopped
 
-        monkeypatch.setattr(units_module._Worker, "check", stop)
         with pytest.raises(Stopped):
-            run_unit(long, "cpu")
+            run_unit(long, "cpu", stop)
 
 
 def test_workers_are_deaf_to_ctrl_c_from_birth() -> None:

@@ -40,14 +40,16 @@ def run_book(
     root: Path | None = None,
     parameters: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    engine: str | None = None,
     fragments: Fragments | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Run the chapters (``only`` some, by number or name), render the book, return the path of its index page.
 
     ``parameters`` go to the chapters that declare them. A chapter that was already run by the same source, package,
-    records and parameters is not run again unless ``fresh``. ``fragments`` gives the text of further files in
-    ``generated/``, which pages include; ``claims.md`` is one. ``say`` gets each line of the report.
+    records and parameters is not run again unless ``fresh``. ``engine`` says where units run (see ``in9.engines``).
+    ``fragments`` gives the text of further files in ``generated/``, which pages include; ``claims.md`` is one.
+    ``say`` gets each line of the report.
 
     The old pages of this profile go before the first chapter runs, so what fails leaves no old book behind.
 
@@ -80,7 +82,7 @@ def run_book(
             kept = None if fresh and chapter in chosen else _executed(place, chapter, identity)
             if chapter in chosen:
                 say(f"{chapter.name}: {'up to date' if kept else 'running ...'}")
-                kept = kept or _run(chapter, identity, root, place)
+                kept = kept or _run(chapter, identity, root, place, engine)
             if kept:
                 present[chapter] = kept
         _assemble(root, place, chapters, present, about, fragments or {})
@@ -117,7 +119,7 @@ def _executed(place: Path, chapter: Chapter, identity: Mapping[str, Any]) -> dic
     return record if all(record.get(key) == value for key, value in records.plain(identity).items()) else None
 
 
-def _run(chapter: Chapter, identity: Mapping[str, Any], root: Path, place: Path) -> dict[str, Any]:
+def _run(chapter: Chapter, identity: Mapping[str, Any], root: Path, place: Path, engine: str | None) -> dict[str, Any]:
     """Execute one chapter; only when it ran through is it moved, whole, to where it counts."""
     import nbformat
 
@@ -129,7 +131,7 @@ def _run(chapter: Chapter, identity: Mapping[str, Any], root: Path, place: Path)
     executed.unlink(missing_ok=True)
     begin = time.perf_counter()
     try:
-        notebook = execute(chapter, identity["parameters"], root, running)
+        notebook = execute(chapter, identity["parameters"], root, running, engine)
     except CellFailed as error:
         failed.parent.mkdir(exist_ok=True)
         running.replace(failed)

@@ -112,6 +112,7 @@ def dial_studies(study: Study) -> dict[float, Study]:
             recorded=study.recorded,
             compute=study.compute,
             device=study.device,
+            engine=study.engine,
             jobs=study.jobs,
             workspace=study.workspace,
             progress=study.progress,

@@ -119,8 +119,12 @@ def parameters_for(chapters: Sequence[Chapter], given: Mapping[str, Any]) -> dic
     return {chapter: {k: v for k, v in given.items() if k in one} for chapter, one in declared.items()}
 
 
-def execute(chapter: Chapter, parameters: Mapping[str, Any], root: Path, output: Path) -> Any:
+def execute(
+    chapter: Chapter, parameters: Mapping[str, Any], root: Path, output: Path, engine: str | None = None
+) -> Any:
     """Run a chapter from its source in a kernel of this very Python, in the folder ``root``; return the notebook.
+
+    ``engine`` is the default of its studies (see ``in9.engines``); without it that of this process holds.
 
     Papermill writes ``output`` after every cell, so what a failed run leaves there can be inspected. The cell of
     default parameters is tagged to be left out of the page, the cell of values used to be folded. What the kernel
@@ -142,7 +146,7 @@ def execute(chapter: Chapter, parameters: Mapping[str, Any], root: Path, output:
             environment = {
                 "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a notice about debugging on stderr otherwise
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures even where MPLBACKEND is set
-            }
+            } | ({"IN9_ENGINE": engine} if engine else {})
             # Being stopped is no error to report: what goes wrong in a cell is in the notebook.
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
             return KernelSpec(argv=command, env=environment, **{k: KERNELSPEC[k] for k in ("display_name", "language")})

@@ -40,6 +40,9 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
+ENGINE = Annotated[str | None, typer.Option(help="Where trainings run: local or ray; default: IN9_ENGINE, or local.")]
+
+
 @app.command()
 def book(
     profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
@@ -47,6 +50,7 @@ def book(
     set_: Annotated[list[str] | None, typer.Option("--set", help="A chapter's parameter as name=value.")] = None,
     fresh: Annotated[bool, typer.Option(help="Run chapters again that are up to date.")] = False,
     recorded: Annotated[bool, typer.Option("--recorded", help="Draw the project's records; compute nothing.")] = False,
+    engine: ENGINE = None,
 ) -> None:
     """Run the chapters and render the book into build/<profile>/html.
 
@@ -56,10 +60,13 @@ def book(
     from in9.book import run_book
     from in9.study import Study
 
-    study = Study(profile, recorded=recorded, compute=False)
+    study = Study(profile, recorded=recorded, compute=False, engine=engine)
     fragments = {"claims.md": lambda: claimed.markdown(study)}
     parameters = _assignments(set_ or []) | ({"recorded": True} if recorded else {})
-    run_book(profile, only=only or (), parameters=parameters, fresh=fresh, fragments=fragments, say=typer.echo)
+    run_book(
+        profile, only=only or (), parameters=parameters, fresh=fresh, engine=engine, fragments=fragments,
+        say=typer.echo,
+    )  # fmt: skip
 
 
 @app.command()
@@ -105,13 +112,14 @@ def train(
     profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
     on: Annotated[list[str] | None, typer.Option(help="A variant, or in9l; may be given again. Default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    engine: ENGINE = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")] = None,
 ) -> None:
     """Train a profile's classifiers, evaluate them on every test set and print accuracy and BG-Gap."""
     from in9.recipes import TRAINING_SETS
     from in9.study import Study
 
-    study = Study(profile, device=device, jobs=jobs)
+    study = Study(profile, device=device, engine=engine, jobs=jobs)
     sets = tuple(dict.fromkeys(on)) if on else TRAINING_SETS
     matrix = study.matrix(sets)
     wide = matrix.pivot(index="train", columns="test", values="accuracy").loc[list(sets)]
@@ -124,6 +132,7 @@ def measure(
     profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
     only: Annotated[list[str] | None, typer.Option(help="A part, such as matrix; may be given again.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    engine: ENGINE = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")] = None,
 ) -> None:
     """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
@@ -135,7 +144,7 @@ def measure(
     from in9.study import Study
 
     parts_named(only or ())
-    measure_parts(Study(profile, device=device, jobs=jobs), only or (), say=typer.echo)
+    measure_parts(Study(profile, device=device, engine=engine, jobs=jobs), only or (), say=typer.echo)
 
 
 @app.command()

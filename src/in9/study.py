@@ -23,6 +23,7 @@ from in9 import statistics
 from in9.building import build
 from in9.classifiers import Classifier
 from in9.collection import Collection
+from in9.engines import engine_named, run_units
 from in9.errors import In9Error
 from in9.evaluation import TEST_SETS
 from in9.profiles import Profile, profile_named
@@ -31,7 +32,7 @@ from in9.records import Record, Store, from_digits, plain, provenance
 from in9.sources import open_source
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training import pick_device
-from in9.units import Unit, load_classifier, run_units
+from in9.units import Unit, load_classifier
 from in9.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 from in9.workspace import Workspace, find_workspace
 
@@ -48,9 +49,10 @@ class NotMeasured(In9Error):
 class Study:
     """What the chapters ask; see the module's text.
 
-    ``profile`` is a name or a profile; ``jobs`` is how many units run at once (default: one for each core, or one
-    for each GPU); ``recorded`` reads committed records only; with ``compute=False`` nothing is built, trained or
-    measured: what is not there raises NotMeasured. Raises In9Error for a profile that does not exist.
+    ``profile`` is a name or a profile; ``engine`` says where units run (see ``in9.engines``; default: the variable
+    IN9_ENGINE, else this machine), ``jobs`` how many at once (default: one for each core, or for each GPU);
+    ``recorded`` reads committed records only; with ``compute=False`` nothing is built, trained or measured: what is
+    not there raises NotMeasured. Raises In9Error for a profile or an engine that does not exist.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Study:
         recorded: bool = False,
         compute: bool = True,
         device: str = "auto",
+        engine: str | None = None,
         jobs: int | None = None,
         workspace: Workspace | None = None,
         progress: bool = True,
@@ -68,6 +71,7 @@ class Study:
         self.recorded = recorded
         self.compute = compute and not recorded
         self.device = device
+        self.engine = engine_named(engine)
         self.jobs = jobs
         self.progress = progress
         self.workspace = workspace or find_workspace()
@@ -199,7 +203,7 @@ class Study:
             assert self.collection  # built before the workers need it
             missing.sort(key=lambda unit: unit.recipe.uses_masks)  # IN-9L has the most images: it starts first
             hide = not self.progress
-            with closing(run_units(missing, device=self.device, jobs=self.jobs)) as finished:
+            with closing(run_units(missing, self.device, self.jobs, self.engine)) as finished:
                 for unit, record in tqdm(
                     finished, desc=kind, total=len(missing), unit="model", file=sys.stderr, disable=hide
                 ):

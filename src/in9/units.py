@@ -1,4 +1,4 @@
-"""Units of work: one measurement on one trained classifier each, run in processes of their own, written as records.
+"""Units of work: one measurement on one trained classifier each, written as a record; ``in9.engines`` runs them.
 
 A unit is idempotent: run twice, it gives the same record. What is trained once is kept and loaded by later units; a
 stopped training goes on from its checkpoint.
@@ -7,10 +7,8 @@ stopped training goes on from its checkpoint.
 from __future__ import annotations
 
 import importlib
-import os
 import time
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +20,6 @@ from in9.recipes import Recipe
 from in9.records import Record, Store, plain, provenance
 from in9.taxonomy import NUM_CLASSES
 from in9.trained import trained_classifier, weights_file
-from in9.training import Stopped
-from in9.workers import deaf_to_interrupts, start_worker, torch_context
 
 if TYPE_CHECKING:
     from in9.classifiers import Classifier
@@ -65,60 +61,6 @@ class Unit:
         return weights_file(self.scratch, self.recipe, collection)
 
 
-def run_units(
-    units: Sequence[Unit], device: str = "auto", jobs: int | None = None
-) -> Generator[tuple[Unit, Record], None, None]:
-    """Run units side by side and yield each with its record as it finishes.
-
-    On a CPU there are as many processes as cores, one thread each: independent trainings scale better than threads.
-    On a GPU they run one after the other. A unit that fails stops the rest; what has finished stays recorded.
-    """
-    from in9.training import pick_device
-
-    chosen = pick_device(device)
-    cores = os.cpu_count() or 1
-    jobs = min(len(units), jobs or (1 if chosen.type == "cuda" else cores))
-    if jobs <= 1:
-        for unit in units:
-            yield unit, run_unit(unit, str(chosen))
-        return
-    context = torch_context()
-    stop = context.Event()
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(stop,))
-    try:
-        with deaf_to_interrupts():
-            waiting = {pool.submit(_run_in_worker, unit, str(chosen)): unit for unit in units}
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Worker:
-    """What a worker process knows: whether its parent has asked it to stop."""
-
-    stop: Any = None
-
-    @classmethod
-    def check(cls, epoch: int, loss: float) -> None:
-        """Raise Stopped if the parent asked for it."""
-        if cls.stop is not None and cls.stop.is_set():
-            raise Stopped
-
-
-def _start_worker(stop: Any) -> None:
-    start_worker()
-    _Worker.stop = stop
-
-
-def _run_in_worker(unit: Unit, device: str) -> Record:
-    _Worker.check(-1, 0.0)  # what was handed out before the parent asked to stop need not begin
-    return run_unit(unit, device)
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Torch on one thread: more would round sums differently, and a result must not depend on the number of jobs."""
@@ -132,20 +74,20 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_unit(unit: Unit, device: str) -> Record:
-    """Train (or load what was trained), measure, write the record and return it. Raises Stopped when asked to stop."""
+def run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> Record:
+    """Train (or load what was trained), measure, write the record and return it. ``on_epoch`` may raise Stopped."""
     with _one_thread(), plain_disk_errors(unit.scratch.parent):
-        return _run_unit(unit, device)
+        return _run_unit(unit, device, on_epoch)
 
 
-def _run_unit(unit: Unit, device: str) -> Record:
+def _run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None]) -> Record:
     import torch
 
     from in9.training import bfloat16_is_fast
 
     where = torch.device(device)
     collection = Collection(unit.collection)
-    model, training = trained_classifier(unit.recipe, collection, unit.weights(collection), where, _Worker.check)
+    model, training = trained_classifier(unit.recipe, collection, unit.weights(collection), where, on_epoch)
     started = time.monotonic()
     module, _, name = MEASURES[unit.kind].partition(":")
     results = getattr(importlib.import_module(module), name)(model, collection, where, unit.options)
