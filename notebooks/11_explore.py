@@ -16,8 +16,9 @@ trained_on = ["original", "mixed_rand"]
 #
 # The first picture is the object on the background of the other image (Only-BG-T of that image; the name says which of the
 # mixed variants draws such a pair). The others are the variants of the object's own image. The bars are each classifier's
-# nine scores as shares of one (softmax). Grad-CAM is taken at the stage before the last, as in {doc}`/06_saliency`, and
-# always of the object's class, also where the answer is another.
+# nine scores as shares of one (softmax). Grad-CAM, taken at the stage before the last as in the figure of
+# {doc}`/06_saliency`, shows what speaks for the class that the classifier answers, which may be another for each; where it is
+# dark throughout, the method finds nothing that does.
 #
 # The class of a background is that of its image. In the control set an image of a fish may stand on another texture than
 # the fishes', just as a photograph of a fish need not show water.

@@ -93,14 +93,14 @@ def pictures(pool: Pool, row: int, backgrounds: Tensor) -> Tensor:
     return torch.cat([mixed, *(compose(variant, pool, one) for variant in ALONE)])
 
 
-def look(classifier: Classifier, images: Tensor, labels: Tensor) -> Seen:
-    """The scores of uint8 [N, 3, S, S] as shares (softmax), and Grad-CAM of the class ``labels`` int64 [N] of each."""
+def look(classifier: Classifier, images: Tensor) -> Seen:
+    """The scores of uint8 [N, 3, S, S] as shares (softmax), and Grad-CAM of each answer, the class of the highest."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for a few small images; more threads wait for each other where the machine is busy
     try:
         with torch.no_grad(), exact_convolutions():
             shares = classifier(images)[:, :NUM_CLASSES].softmax(1)
-        return Seen(shares.cpu().numpy(), saliency_maps(classifier, images, labels, METHOD))
+        return Seen(shares.cpu().numpy(), saliency_maps(classifier, images, shares.argmax(1), METHOD))
     finally:
         torch.set_num_threads(threads)
 
@@ -161,11 +161,10 @@ def pair_html(stage: Stage, row: int, background: int, chosen: int = 0) -> str:
 
     ``row`` and ``background`` are rows of the pool; picture 0 is the pair, 1 to 5 are those of ``ALONE``.
     """
-    pool, device = stage.pool, stage.pool.device
-    images = pictures(pool, row, torch.tensor([background], device=device))
+    pool = stage.pool
+    images = pictures(pool, row, torch.tensor([background], device=pool.device))
     label, behind = int(pool.labels[row]), int(pool.labels[background])
-    labels = torch.full((len(images),), label, device=device)
-    seen = [look(one, images, labels) for one in stage.classifiers.values()]
+    seen = [look(one, images) for one in stage.classifiers.values()]
     names = [figures.LABELS[name] for name in (mixed_variant(label, behind), *ALONE)]
     strip = "".join(
         f'<span class="choice{" chosen" if place == chosen else ""}">{_tile(place, 0)}{name}</span>'
@@ -222,8 +221,7 @@ def pairs_html(stage: Stage) -> str:
     objects, backgrounds = stage.rows(0), stage.rows(1)
     images = torch.cat([pictures(pool, row, backgrounds) for row in objects.tolist()])
     each = NUM_CLASSES + len(ALONE)  # pictures of one object
-    labels = pool.labels[objects].repeat_interleave(each)
-    seen = [look(one, images, labels) for one in stage.classifiers.values()]
+    seen = [look(one, images) for one in stage.classifiers.values()]
     answers = np.stack([one.shares.argmax(1) for one in seen]).reshape(2, NUM_CLASSES, each)
     kinds = list(VERDICTS)
     facts = {
@@ -279,7 +277,7 @@ def _scores(
     heads = [figures.LABELS[one] for one in trained_on]
     maps = [
         _tile(
-            column, row, f"Grad-CAM of the classifier trained on {head}: the brighter, the more speaks for the object"
+            column, row, f"Grad-CAM of the classifier trained on {head}: the brighter, the more speaks for its answer"
         )
         for head, column, row in zip(heads, columns, rows, strict=True)
     ]
