@@ -9,6 +9,7 @@
 
 # %% tags=["parameters"]
 profile = "control"
+recorded = False
 trained_on = ["original", "mixed_rand"]
 
 # %% [markdown]
@@ -25,10 +26,11 @@ trained_on = ["original", "mixed_rand"]
 
 # %% tags=["hide-input"]
 import in9
-from in9 import explore
+from in9 import explore, report
 
-study = in9.Study(profile)
-explore.pairs(explore.set_stage(study, trained_on))
+study = in9.Study(profile, recorded=recorded)
+nothing = report.markdown("This book was drawn from records alone, which have neither images nor networks.")
+explore.pairs(explore.set_stage(study, trained_on)) if study.compute else nothing
 
 # %% [markdown]
 # ## The dial
@@ -39,7 +41,7 @@ explore.pairs(explore.set_stage(study, trained_on))
 # background. Brackets are 95 % intervals. What lies between the positions was not measured and is not shown.
 
 # %% tags=["hide-input"]
-explore.dial(study)
+explore.dial(study) if study.compute else nothing
 
 # %% [markdown]
 # ## Try it yourself

@@ -1,0 +1,150 @@
+"""Measuring a whole profile: nothing twice, kept where the book reads it, and compared with a new training."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_experiments import PROFILE
+
+from in9 import calibration, measuring
+from in9 import study as study_module
+from in9.claims import NO_RECORD, findings
+from in9.collection import Collection
+from in9.errors import In9Error
+from in9.measuring import keep, measure, parts_named, rerun
+from in9.records import Store
+from in9.study import Study
+from in9.workspace import Workspace
+
+TRIAL = replace(
+    PROFILE,
+    architectures=("small_resnet_w16_b1_pool",),
+    adversarial_foregrounds=1,
+    adversarial_backgrounds=1,
+    saliency_per_class=1,
+)
+
+
+def open_study(workspace: Workspace, compute: bool = True, recorded: bool = False) -> Study:
+    return Study(TRIAL, device="cpu", jobs=1, workspace=workspace, progress=False, compute=compute, recorded=recorded)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Workspace:
+    """A project in which everything was measured."""
+    workspace = Workspace(tmp_path_factory.mktemp("measuring"))
+    shutil.copytree(collection.path, workspace.data / "trial")
+    for rho in TRIAL.dial:  # the small collection stands in where building is not the point
+        name = calibration.dial_profile(TRIAL, rho).name
+        shutil.copytree(collection.path, workspace.data / name)
+        manifest = workspace.data / name / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"rho": 0.8', f'"rho": {rho}'))
+    measure(open_study(workspace), say=said.append)
+    return workspace
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be trained or measured."""
+
+    def refuse(*arguments: object, **options: object) -> Iterator[object]:
+        raise AssertionError("this should have been found among the records")
+
+    monkeypatch.setattr(study_module, "run_units", refuse)
+
+
+def copy_of(workspace: Workspace, tmp_path: Path) -> Workspace:
+    shutil.copytree(workspace.root, tmp_path / "project")
+    return Workspace(tmp_path / "project")
+
+
+def test_every_part_is_measured_once(workspace: Workspace, said: list[str], idle: None) -> None:
+    assert [line.split()[0] for line in said] == list(measuring.PARTS)
+    new = {line.split()[0]: int(line.split()[1]) for line in said}
+    assert all(new.values())
+    assert sum(new.values()) == len(list((workspace.runs / "records").glob("*/*.json")))
+    again: list[str] = []
+    measure(open_study(workspace), say=again.append)
+    assert [int(line.split()[1]) for line in again] == [0] * len(measuring.PARTS)
+
+
+def test_every_claim_can_then_be_judged(workspace: Workspace, idle: None) -> None:
+    reasons = {one.reason for one in findings(open_study(workspace, compute=False)) if one.reason}
+    assert not any(reason.startswith("run chapter") for reason in reasons if "chapter 08" not in reason), reasons
+
+
+def test_one_part(collection: Collection, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    shutil.copytree(collection.path, workspace.data / "trial")
+    said: list[str] = []
+    measure(open_study(workspace), ["finer"], said.append)
+    assert len(said) == 1 and said[0].startswith("finer") and " 2 new records" in said[0]
+    with pytest.raises(In9Error, match=r"matrx.*matrix"):
+        parts_named(["matrx"])
+
+
+def test_kept_records_are_all_that_the_book_needs(workspace: Workspace, tmp_path: Path, idle: None) -> None:
+    here = copy_of(workspace, tmp_path)
+    before = {path.name for path in keep(open_study(here, compute=False))}
+    assert before == {path.name for path in (here.runs / "records").glob("*/*.json")}
+    assert keep(open_study(here, compute=False)) == []
+    shutil.rmtree(here.data)
+    shutil.rmtree(here.runs)
+    recorded = open_study(here, recorded=True)
+    for part in measuring.PARTS.values():
+        assert part(recorded) is not None
+    assert NO_RECORD not in {one.reason for one in findings(recorded) if one.claim.chapter != "08"}
+
+
+def test_keeping_removes_what_nobody_reads_and_leaves_what_was_not_measured_here(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    here = copy_of(workspace, tmp_path)
+    keep(open_study(here, compute=False))
+    (theirs,) = (here.committed / "trial").glob("adversarial_in9l_*.json")
+    (here.runs / "records" / "trial" / theirs.name).unlink()
+    record = Store(here.committed / "trial").all("evaluation")[0]
+    stale = Store(here.committed / "trial").write(
+        replace(record, settings={**record.settings, "options": {"test_seed": 99}})
+    )
+    assert keep(open_study(here, compute=False)) == [stale]
+    assert theirs.is_file() and not stale.is_file()
+    with pytest.raises(ValueError, match="compute=False"):
+        keep(open_study(here))
+
+
+def test_a_rerun_agrees_with_its_record_and_not_with_another(workspace: Workspace, tmp_path: Path) -> None:
+    here = copy_of(workspace, tmp_path)
+    keep(open_study(here, compute=False))
+    frame = rerun(open_study(here))
+    assert list(frame["quantity"])[-1] == "gap" and len(frame) == 10
+    assert frame["agrees"].all()
+    store = Store(here.committed / "trial")
+    own = open_study(here).evaluations(open_study(here).recipes(["original"]))[0]
+    labels = own.results["labels"]["in9"]
+    predictions = own.results["predictions"] | {"mixed_same": labels, "mixed_rand": "".join(map(_next, labels))}
+    store.write(replace(own, results=own.results | {"predictions": predictions}))
+    disagree = rerun(open_study(here)).set_index("quantity")["agrees"]
+    assert not disagree[["mixed_same", "mixed_rand", "gap"]].any()
+
+
+def _next(digit: str) -> str:
+    return str((int(digit) + 1) % 9)
+
+
+def test_a_rerun_needs_a_record_and_another_seed(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(In9Error, match="no record of training on original"):
+        rerun(open_study(workspace))
+    here = copy_of(workspace, tmp_path)
+    keep(open_study(here, compute=False))
+    with pytest.raises(In9Error, match="has seed 0 already"):
+        rerun(open_study(here), seed=0)
