@@ -28,7 +28,7 @@ from in9 import statistics
 from in9.adversarial import chosen_rows, start_search
 from in9.collection import Collection
 from in9.errors import In9Error, unknown
-from in9.evaluation import exact_convolutions
+from in9.evaluation import default_batch_size, exact_convolutions
 from in9.pretrained import Model, load_model, wrap
 from in9.recipes import IN9L
 from in9.records import Record, from_digits, key_of, plain, provenance, to_digits
@@ -334,11 +334,6 @@ def _restore(search: Search, state: Path | None) -> float:
             return float(found["seconds"])
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise In9Error(f"The state {state} cannot be read ({error}); remove it to start anew.") from error
-
-
-def default_batch_size(image_size: int, device: torch.device) -> int:
-    """As many images as a GPU likes, or as fit a processor's cache."""
-    return 256 if device.type == "cuda" else max(16, min(256, 2_000_000 // image_size**2))
 
 
 def _opened(data: Any, split: str, seed: int, device: torch.device) -> TestData:
