@@ -273,6 +273,23 @@ def test_fits_are_made_from_the_rows_of_their_work() -> None:
     assert (second["seconds"], second["megabytes"]) == (pytest.approx(2), pytest.approx(1))
 
 
+def test_the_table_and_the_record_of_scaling_hold_every_size(tmp_path: Path, monkeypatch, capsys) -> None:
+    def grown(work: str, number: int, folder: object) -> dict[str, float]:
+        costs = {"seconds": number / 9, "core_seconds": float(number**2), "megabytes": 5.0}
+        return costs | ({"worker_megabytes": 7.0} if work == "build" else {})
+
+    monkeypatch.setattr(scaling, "in_a_process", grown)
+    record = read(scaling.main(["--only", "build", "challenge", "--out", str(tmp_path)]))
+    assert [(row["work"], row["number"]) for row in record.results["rows"]] == [
+        (work, number) for work in ("build", "challenge") for number in scaling.SIZES[work]
+    ]
+    heading, *rows, _, _, build, challenge, _ = capsys.readouterr().out.splitlines()
+    assert heading.split()[0] == "images" and len(rows) == 8
+    assert rows[0].split() == ["build", "576", "64.00", "331,776.00", "5.00", "7.00"]
+    assert build.split() == ["build", "1.00", "2.00", "0.00", "0.00"]
+    assert challenge.split()[:3] == ["challenge", "1.00", "2.00"] and len(challenge.split()) == 4
+
+
 def test_every_kind_of_work_has_sizes_and_costs_something(tmp_path: Path) -> None:
     assert set(scaling.SIZES) | {"prepare"} == set(scaling.WORK)
     assert all(len(sizes) == 4 and list(sizes) == sorted(sizes) for sizes in scaling.SIZES.values())
