@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.collection import Collection
-from in9.evaluation import default_batch_size, exact_convolutions, predict
+from in9.evaluation import default_batch_size, exact_convolutions, predict, search_batch_size
 from in9.records import to_digits
 from in9.search import Search
 from in9.seeds import uniforms
@@ -135,7 +135,7 @@ def challenge(
     ``foregrounds`` and ``backgrounds`` are rows of the pool; challenge accuracy is ``1 - vulnerable.mean()``.
     """
     found, answer = start_search(classifier, pool, foregrounds, backgrounds)
-    size = batch_size or default_batch_size(pool.images.shape[-1], pool.device)
+    size = batch_size or search_batch_size(pool.images.shape[-1], pool.device)
     return Challenge(found.run(answer, "untargeted", size), found.composites)
 
 

@@ -32,6 +32,11 @@ def default_batch_size(image_size: int, device: torch.device) -> int:
     return 512 if device.type == "cuda" else max(32, min(256, 2**18 // image_size**2))
 
 
+def search_batch_size(image_size: int, device: torch.device) -> int:
+    """Half of that for a search, whose next batch is chosen by the answers to the last."""
+    return default_batch_size(image_size, device) // 2
+
+
 @torch.inference_mode()
 def predict(
     classifier: Callable[[Tensor], Tensor],

@@ -28,7 +28,7 @@ from in9 import statistics
 from in9.adversarial import chosen_rows, start_search
 from in9.collection import Collection
 from in9.errors import In9Error, unknown
-from in9.evaluation import default_batch_size, exact_convolutions
+from in9.evaluation import default_batch_size, exact_convolutions, search_batch_size
 from in9.pretrained import Model, load_model, wrap
 from in9.recipes import IN9L
 from in9.records import Record, from_digits, key_of, plain, provenance, to_digits
@@ -267,7 +267,7 @@ def challenge(
     pool = source.pool()
     rows = chosen_rows(pool, per_class)
     settings = {"rules": sorted(rules), "per_class": per_class}
-    size = batch_size or default_batch_size(source.image_size, where)
+    size = batch_size or search_batch_size(source.image_size, where)
     own = torch.from_numpy(rows).to(where)
     alone, _ = _predict(chosen, (pool.images[part] for part in own.split(size)), "original", lambda number: None)
     search, answer = start_search(chosen.classifier, pool, rows, rows)
