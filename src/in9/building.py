@@ -34,7 +34,7 @@ from in9.workers import deaf_to_interrupts, start_worker
 if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers do without
 
-BLOCK = 64
+BLOCK = 32
 """How many images a worker does at a time; fewer, and workers finish more evenly, a stopped build loses less."""
 
 
