@@ -7,6 +7,8 @@ first batch that holds an answer other than the foreground's class.
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +29,7 @@ from in9.training import autocast, fresh_classifier
 from in9.variants import Pool
 
 REFERENCE_BATCH = 32
+REFERENCE_WORKERS = 8
 
 
 def network_input(classifier: Classifier, images: Tensor) -> Tensor:
@@ -96,7 +99,8 @@ def reference_challenge(
     """The reference's challenge: who is vulnerable, bool [F], and how many composites that took.
 
     ``foregrounds`` are rows of the pool, ``files`` the backgrounds by class; ``workers`` are processes that decode,
-    started anew for each foreground (the reference has eight; none is faster on few cores).
+    started anew for each foreground. The reference has eight; with none it is many times as fast on few cores, since
+    starting them takes longer than a batch, and what they decode ahead is thrown away when the search leaves.
     """
     vulnerable, composites = [], 0
     with exact_convolutions():
@@ -112,6 +116,18 @@ def reference_challenge(
                     break
             vulnerable.append(hit)
     return np.array(vulnerable), composites
+
+
+def slower_by_workers(classifier: nn.Module, pool: Pool, foregrounds: np.ndarray, files: Sequence[Path]) -> float:
+    """How many times as long, by the clock, the reference's challenge takes with its eight workers as with none."""
+    spent = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch finds eight too many for most machines, and Python dislikes forks
+        for workers in (0, REFERENCE_WORKERS):
+            started = time.perf_counter()
+            reference_challenge(classifier, pool, foregrounds, files, workers)
+            spent.append(time.perf_counter() - started)
+    return spent[1] / spent[0]
 
 
 def grabcut_alone(photos: Sequence[tuple[Photo, str]]) -> int:

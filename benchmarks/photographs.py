@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from in9.sources import Box, Example, Photo, Rules, Source
 
@@ -36,7 +36,8 @@ class Photographs:
 
     def read(self, example: Example) -> Photo:
         """Decode one file."""
-        return Photo(np.ascontiguousarray(cv2.imread(str(self.folder / example.id))[:, :, ::-1]), example.box)
+        with Image.open(self.folder / example.id) as image:
+            return Photo(np.array(image.convert("RGB")), example.box)
 
 
 def photographs(drawn: Source, folder: Path) -> Photographs:
@@ -46,6 +47,6 @@ def photographs(drawn: Source, folder: Path) -> Photographs:
     for example in drawn.examples():
         photo = drawn.read(example)
         assert photo.box is not None
-        cv2.imwrite(str(folder / f"{example.id}.jpg"), photo.image[:, :, ::-1])
+        Image.fromarray(photo.image).save(folder / f"{example.id}.jpg")
         boxes[f"{example.id}.jpg"] = (example.label, photo.box)
     return Photographs(folder, drawn.image_size, boxes)

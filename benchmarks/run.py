@@ -2,9 +2,10 @@
 
 Every promise is a ratio of two speeds on the same machine in the same run: what the package does from end to end, over
 the bare work. Both sides do the same number of things with the same data and network. They are timed in turn (theirs,
-ours, theirs, ours ...) by the wall clock, after one round that does not count; the figure is the median of the ratios
-of neighbours, its spread their quartiles. On a CPU both sides have one thread, as every unit of work of a study has;
-on a GPU the clock is read when the GPU has finished.
+ours, theirs, ours ...), after one round that does not count; the figure is the median of the ratios of neighbours, its
+spread their quartiles. On a CPU both sides have one thread, as every unit of work of a study has, and what is counted
+are seconds of that core, which other work on the machine hardly changes; the build, which starts processes, and
+everything on a GPU is timed by the clock on the wall. The record has the ratio by that clock for every promise.
 
 Data are drawn images, the network is that of the profile ``control`` (on a GPU the paper's ResNet-50 at 224 pixels),
 trained for a moment, so that it is right often enough for the challenge to have something to search. The sizes stand

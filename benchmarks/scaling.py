@@ -27,13 +27,14 @@ import numpy as np
 
 SIZES = {
     "build": (576, 1152, 2304, 4608),
-    "evaluation": (225, 450, 900, 1800),
+    "evaluation": (108, 225, 450, 900),
     "challenge": (45, 90, 180, 360),
     "all_pairs": (506, 1012, 2025, 4050),
 }
 """The numbers of images: drawn, tested, or foregrounds and as many backgrounds."""
-PREPARED = 3600  # drawn images, half of them to test on
+PREPARED = 1800  # drawn images, half of them to test on
 TINY = 8  # pixels: all pairs are about memory, and the network there costs nothing
+COLUMNS = {"seconds": "seconds", "core_seconds": "of a core", "megabytes": "MB", "worker_megabytes": "MB of a worker"}
 
 
 def exponent(numbers: Sequence[float], costs: Sequence[float]) -> float:
@@ -139,7 +140,7 @@ def all_pairs(number: int, folder: Path) -> Cost:
     names = tuple(map(str, range(number)))
     pool = Pool(images, masks, tiles, boxes, labels, names, names, accepted=True)
     rows = np.arange(number)
-    return timed(lambda: all_pairs(lambda some: some[:, :, 0, :3].flatten(1), pool, rows, rows))
+    return timed(lambda: all_pairs(lambda some: some[:, :, 0, :3].flatten(1), pool, rows, rows, 4096))
 
 
 WORK = {"prepare": prepare, "build": build, "evaluation": evaluation, "challenge": challenge, "all_pairs": all_pairs}
@@ -173,11 +174,15 @@ def fit(work: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def line(one: dict[str, Any]) -> str:
-    """One line of what is printed."""
-    return "   ".join(
-        f"{value:<11}" if isinstance(value, str) else f"{name} {value:,.2f}" for name, value in one.items()
-    )
+def line(name: str, cells: Sequence[object]) -> str:
+    """One line of a table: a name, then the number of images and the costs, as far as they are known."""
+    words = ["" if one is None else one if isinstance(one, str) else f"{round(one, 2) + 0.0:,.2f}" for one in cells]
+    return f"{name:<12}{words[0]:>9}" + "".join(f"{word:>16}" for word in words[1:])
+
+
+def costs(one: dict[str, Any]) -> list[float | None]:
+    """The costs of a row or a fit, in the order of the columns; None where there is none."""
+    return [one.get(name) for name in COLUMNS]
 
 
 def main(words: Sequence[str] | None = None) -> Path | None:
@@ -192,15 +197,17 @@ def main(words: Sequence[str] | None = None) -> Path | None:
         print(json.dumps(cost(work, int(number), Path(folder))))
         return None
     started, rows = time.monotonic(), []
+    print(line("", ["images", *COLUMNS.values()]))
     with tempfile.TemporaryDirectory() as folder:
         if {"evaluation", "challenge"} & set(given.only):
             in_a_process("prepare", PREPARED, folder)
         for work in given.only:
             for number in SIZES[work]:
                 rows.append({"work": work, "number": number, **in_a_process(work, number, folder)})
-                print(line(rows[-1]), flush=True)
+                print(line(work, [f"{number:,}", *costs(rows[-1])]), flush=True)
     fits = [fit(work, rows) for work in given.only]
-    print("", "The power of the number of images that each grows with:", *map(line, fits), sep="\n")
+    print("", "The power of the number of images that each grows with:", sep="\n")
+    print(*(line(one["work"], ["", *costs(one)]) for one in fits), sep="\n")
     from in9.records import Record, Store, plain, provenance
     from in9.workspace import find_workspace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from in9.augmentation import LIGHTING_VALUES, LIGHTING_VECTORS, Augmentation
+from in9.augmentation import GREY, LIGHTING_VALUES, LIGHTING_VECTORS, Augmentation
 
 NOTHING = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False)
 
@@ -144,3 +144,32 @@ def test_draws_do_not_depend_on_the_device(device: str) -> None:
     assert torch.equal(here.get_state(), there.get_state())
     if device == "cuda":
         torch.testing.assert_close(varied.cpu(), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "augmentation"), [(32, Augmentation()), (7, Augmentation(0.5, 0.4, 0.3, flip=False))])
+def test_the_fast_path_agrees_with_the_plain_one(size: int, augmentation: Augmentation) -> None:
+    """Against torch's own affine grid, mirrored at the border, and one change of colour after the other."""
+    images, strength = noise_images(200, size), augmentation.jitter
+    generator = draws(11)
+    random = torch.rand(len(images), 9, generator=generator).double()
+    noise = torch.randn(len(images), 3, generator=generator).double() * augmentation.lighting
+    area = augmentation.smallest_crop + (1 - augmentation.smallest_crop) * random[:, 0]
+    ratio = ((random[:, 1] * 2 - 1) * torch.tensor(4 / 3).log()).exp().clamp(area, 1 / area)
+    width, height = (area * ratio).sqrt(), (area / ratio).sqrt()
+    flipped = (random[:, 4] < 0.5) & augmentation.flip
+    transform = torch.zeros(len(images), 2, 3, dtype=torch.float64)
+    transform[:, 0, 0], transform[:, 1, 1] = torch.where(flipped, -width, width), height
+    transform[:, 0, 2] = (random[:, 2] * 2 - 1) * (1 - width)
+    transform[:, 1, 2] = (random[:, 3] * 2 - 1) * (1 - height)
+    grid = torch.nn.functional.affine_grid(transform, list(images.shape), align_corners=False)
+    plain = torch.nn.functional.grid_sample(images.double(), grid, padding_mode="reflection", align_corners=False)
+    weights = torch.tensor(GREY, dtype=torch.float64)[:, None, None]
+    brightness, contrast, saturation = (1 + strength * (2 * random[:, 5:8, None, None] - 1)).unbind(1)
+    plain = plain * brightness[:, None]
+    level = (plain * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    plain = level + (plain - level) * contrast[:, None]
+    grey = (plain * weights).sum(1, keepdim=True)
+    plain = grey + (plain - grey) * saturation[:, None]
+    lighting = noise @ (torch.tensor(LIGHTING_VECTORS) * torch.tensor(LIGHTING_VALUES)).double().T
+    expected = (plain + lighting[:, :, None, None]).clamp(0, 1)
+    torch.testing.assert_close(augmentation(images, draws(11)).double(), expected, atol=2e-5, rtol=0)

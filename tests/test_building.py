@@ -334,6 +334,16 @@ def test_a_build_killed_while_it_joins_its_blocks_goes_on(whole, tmp_path, monke
     assert content(make(small_source(), tmp_path / "out").path) == whole
 
 
+def test_leftovers_of_other_blocks_are_not_used(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "BLOCK", 20)
+        stop_at(patch, 50, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            make(small_source(), tmp_path / "out")
+    monkeypatch.setattr(building, "BLOCK", 10)
+    assert content(make(small_source(), tmp_path / "out").path) == whole
+
+
 def test_leftovers_of_other_settings_are_not_used(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "BLOCK", 10)
     with monkeypatch.context() as patch:

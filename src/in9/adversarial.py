@@ -22,14 +22,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.collection import Collection
-from in9.evaluation import exact_convolutions, predict
+from in9.evaluation import default_batch_size, exact_convolutions, predict, search_batch_size
 from in9.records import to_digits
 from in9.search import Search
 from in9.seeds import uniforms
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.variants import Pool, compose, load_pool
 
-BATCH_SIZE = 512
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Nested parts of the backgrounds; a record says of each part who is vulnerable to it."""
 
@@ -64,7 +63,7 @@ def all_pairs(
     pool: Pool,
     foregrounds: np.ndarray,
     backgrounds: np.ndarray,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     progress: bool = False,
 ) -> np.ndarray:
     """The predicted class of each foreground on each background, both rows of the pool: int8 [F, B].
@@ -73,6 +72,7 @@ def all_pairs(
     """
     rows = torch.as_tensor(foregrounds, device=pool.device)
     columns = torch.as_tensor(backgrounds, device=pool.device)
+    batch_size = batch_size or default_batch_size(pool.images.shape[-1], pool.device)
     matrix = torch.empty(len(rows) * len(columns), dtype=torch.int8, device=pool.device)
     # The answers stay on the device until the end, so that a GPU never waits for the loop.
     for start in tqdm(
@@ -128,14 +128,15 @@ def challenge(
     pool: Pool,
     foregrounds: np.ndarray,
     backgrounds: np.ndarray,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Challenge:
     """The untargeted rule alone, without predicting all pairs; the result is that of ``untargeted(all_pairs(...))``.
 
     ``foregrounds`` and ``backgrounds`` are rows of the pool; challenge accuracy is ``1 - vulnerable.mean()``.
     """
     found, answer = start_search(classifier, pool, foregrounds, backgrounds)
-    return Challenge(found.run(answer, "untargeted", batch_size), found.composites)
+    size = batch_size or search_batch_size(pool.images.shape[-1], pool.device)
+    return Challenge(found.run(answer, "untargeted", size), found.composites)
 
 
 def start_search(
@@ -164,8 +165,7 @@ def measure(
     backgrounds = chosen_rows(pool, options["backgrounds_per_class"])
     labels = pool.labels.cpu().numpy()
     own, others = labels[foregrounds], labels[backgrounds]
-    # On a processor, batches that fit its cache are half as fast again.
-    matrix = all_pairs(classifier, pool, foregrounds, backgrounds, BATCH_SIZE if device.type == "cuda" else 128)
+    matrix = all_pairs(classifier, pool, foregrounds, backgrounds)
     rows, known = torch.from_numpy(foregrounds).to(device), torch.from_numpy(matrix)
     found = Search(torch.from_numpy(own), torch.from_numpy(others))
     # One background at a time for each foreground, so that the count does not depend on the size of a batch.

@@ -79,11 +79,13 @@ class Classifier(nn.Module):
 
     def outputs(self, images: Tensor) -> Tensor:
         """What the network itself says: logits [B, outputs]."""
+        inside = images.dtype == torch.uint8 and self.framing is None  # then all are in [0, 1] already
         if images.dtype == torch.uint8:
-            images = images.float() / 255
+            images = images.float().div_(255)
         if self.framing is not None:
             images = self.framing(images)
-        return self.network((images.clamp(0, 1) - self.mean) / self.std)
+        images = images if inside else images.clamp(0, 1)
+        return self.network(images.sub_(self.mean).div_(self.std))  # in place: it is a copy by now, and one is enough
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the nine classes [B, 9], or [B, 10] with that of none of them."""

@@ -18,13 +18,15 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from in9.errors import In9Error, unknown
 from in9.taxonomy import CLASS_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes a second to import, and the workers of a build do without
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
@@ -82,6 +84,8 @@ class Collection:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per image, in the order of the pixel arrays."""
+        import pandas as pd
+
         return pd.read_csv(self.path / "examples.csv", dtype={"id": str, "fine": str}, keep_default_na=False)
 
     @cached_property
@@ -115,6 +119,8 @@ class Collection:
 
     def outcomes(self) -> pd.DataFrame:
         """How many examples each rule kept or rejected: columns class, split, outcome, count."""
+        import pandas as pd
+
         table = self.table
         kept = pd.DataFrame(
             {

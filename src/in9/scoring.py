@@ -28,7 +28,7 @@ from in9 import statistics
 from in9.adversarial import chosen_rows, start_search
 from in9.collection import Collection
 from in9.errors import In9Error, unknown
-from in9.evaluation import exact_convolutions
+from in9.evaluation import default_batch_size, exact_convolutions, search_batch_size
 from in9.pretrained import Model, load_model, wrap
 from in9.recipes import IN9L
 from in9.records import Record, from_digits, key_of, plain, provenance, to_digits
@@ -267,7 +267,7 @@ def challenge(
     pool = source.pool()
     rows = chosen_rows(pool, per_class)
     settings = {"rules": sorted(rules), "per_class": per_class}
-    size = batch_size or default_batch_size(source.image_size, where)
+    size = batch_size or search_batch_size(source.image_size, where)
     own = torch.from_numpy(rows).to(where)
     alone, _ = _predict(chosen, (pool.images[part] for part in own.split(size)), "original", lambda number: None)
     search, answer = start_search(chosen.classifier, pool, rows, rows)
@@ -334,11 +334,6 @@ def _restore(search: Search, state: Path | None) -> float:
             return float(found["seconds"])
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise In9Error(f"The state {state} cannot be read ({error}); remove it to start anew.") from error
-
-
-def default_batch_size(image_size: int, device: torch.device) -> int:
-    """As many images as a GPU likes, or as fit a processor's cache."""
-    return 256 if device.type == "cuda" else max(16, min(256, 2_000_000 // image_size**2))
 
 
 def _opened(data: Any, split: str, seed: int, device: torch.device) -> TestData:

@@ -1,8 +1,9 @@
 """The early exit: which foregrounds are vulnerable, with as few composites as it takes (paper, section 4).
 
 All pairs say everything about adversarial backgrounds; who is vulnerable takes far fewer. Each foreground is asked for
-until its first error only, on those backgrounds first that have fooled most foregrounds so far. The order decides how
-many composites are needed, never the result: whoever is left has met every background.
+until its first error only, on those backgrounds first that have fooled the largest share of the foregrounds they met.
+Backgrounds that nothing is known of yet are spread over the foregrounds, so the strong ones are soon found. The order
+decides how many composites are needed, never the result: whoever is left has met every background.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+TURN = 0.6180339887498949  # the golden section: foregrounds that follow each other begin far apart
 RULES = ("untargeted", "targeted")
 """When an answer counts as an error: any class but the foreground's own, or the background's class where that is
 another. What is an error by the second rule is one by the first."""
@@ -24,7 +26,8 @@ class Search:
 
     ``labels`` are the foregrounds' classes, int64 [F], ``goals`` the backgrounds', int64 [B], on one device. For each
     rule ``fallen`` says who is known to be vulnerable, bool [F], and ``fooled`` how many foregrounds each background
-    has fooled, int64 [B]. ``met`` says which pairs were tried, bool [F, B], and ``composites`` how many.
+    has fooled, int64 [B]. ``met`` says which pairs were tried, bool [F, B], ``composites`` how many, and ``used`` how
+    many of each background, int64 [B].
     """
 
     def __init__(self, labels: Tensor, goals: Tensor) -> None:
@@ -32,6 +35,7 @@ class Search:
         device, foregrounds, backgrounds = labels.device, len(labels), len(goals)
         self.met = torch.zeros(foregrounds, backgrounds, dtype=torch.bool, device=device)
         self.tries = torch.zeros(foregrounds, dtype=torch.int64, device=device)
+        self.used = torch.zeros(backgrounds, dtype=torch.int64, device=device)
         self.fallen = {rule: torch.zeros(foregrounds, dtype=torch.bool, device=device) for rule in RULES}
         self.fooled = {rule: torch.zeros(backgrounds, dtype=torch.int64, device=device) for rule in RULES}
         self.composites = 0
@@ -50,22 +54,29 @@ class Search:
 
         ``answer`` gives the predicted classes int [N] of some pairs, as positions among the foregrounds and among the
         backgrounds, int64 [N] each. In each batch all foregrounds under way, but at most ``batch_size``, meet the next
-        backgrounds that they have not met: first those that have fooled most by this rule, then by position.
+        backgrounds that they have not met: first those that by this rule have fooled the largest share of those who met
+        them, counting half an error in one more meeting; then by position, each foreground beginning elsewhere.
         """
         under_way = self.open(rule)[:batch_size]
         if len(under_way) == 0:
             return False
-        order = self.fooled[rule].argsort(descending=True, stable=True)
-        fresh = ~self.met[under_way][:, order]
-        who, place = (fresh & (fresh.cumsum(1) <= batch_size // len(under_way))).nonzero(as_tuple=True)
-        rows, columns = under_way[who], order[place]
+        number = len(self.goals)
+        share = (self.fooled[rule] + 0.5) / (self.used + 1)
+        level = share.unique(return_inverse=True)[1]
+        begin = (under_way * TURN % 1 * number).long()
+        turn = (torch.arange(number, device=level.device) - begin[:, None]) % number
+        promise = (level * number + number - 1 - turn).masked_fill(self.met[under_way], -1)
+        best, place = promise.topk(min(batch_size // len(under_way), number), dim=1)
+        who, rank = (best >= 0).nonzero(as_tuple=True)
+        rows, columns = under_way[who], place[who, rank]
         answers = answer(rows, columns)
         wrong = answers != self.labels[rows]
         self.met[rows, columns] = True
         self.tries += torch.bincount(rows, minlength=len(self.labels))
+        self.used += torch.bincount(columns, minlength=number)
         for name, hit in zip(RULES, (wrong, wrong & (answers == self.goals[columns])), strict=True):
             self.fallen[name][rows[hit]] = True
-            self.fooled[name] += torch.bincount(columns[hit], minlength=len(self.goals))
+            self.fooled[name] += torch.bincount(columns[hit], minlength=number)
         self.composites += len(rows)
         return True
 
@@ -94,7 +105,7 @@ class Search:
         if found != shape:
             raise ValueError(f"the state is of {found} foregrounds and backgrounds; expected {shape}")
         self.met = torch.from_numpy(np.unpackbits(state["met"], axis=1, count=shape[1]).astype(bool)).to(device)
-        self.tries = self.met.sum(1)
+        self.tries, self.used = self.met.sum(1), self.met.sum(0)
         for rule in RULES:
             self.fallen[rule] = torch.from_numpy(state[f"fallen_{rule}"]).to(device)
             self.fooled[rule] = torch.from_numpy(state[f"fooled_{rule}"]).to(device)

@@ -69,7 +69,11 @@ def train(
     targets, groups = finer_classes(recipe, pool)
     model = fresh_classifier(recipe, groups).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=device.type in ("cpu", "cuda"),  # one pass over the weights, not three
     )
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     begun = time.monotonic() - seconds_so_far(checkpoint)
@@ -91,7 +95,7 @@ def train(
                     group["lr"] = recipe.rate(epoch + step / len(batches))
                 images = recipe.augmentation(compose_batch(recipe, pool, rows, draws).float().div_(255), noise)
                 with autocast(device):
-                    outputs = model.outputs(images.contiguous(memory_format=torch.channels_last))
+                    outputs = model.outputs(images)  # convolutions take the layout of their weights, channels last
                 loss = loss_of(outputs.float(), targets[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

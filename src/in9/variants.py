@@ -160,20 +160,23 @@ def compose(
         raise ValueError(f"Variant {variant} {'needs' if variant in MIXED else 'takes no'} backgrounds.")
     if variant != "original" and not pool.accepted:
         raise ValueError(f"Variant {variant} needs masks: load the pool with accepted=True.")
+    # On a processor index_select copies whole rows, where indexing goes element by element, and multiplying with a mask
+    # is many times as fast as choosing by it.
     if variant == "only_bg_t":
-        return pool.tiles[rows]
-    images = pool.images[rows]
+        return pool.tiles.index_select(0, rows)
+    images = pool.images.index_select(0, rows)
     if variant == "original":
         return images
     if variant == "only_bg_b":
-        return images.masked_fill(inside_boxes(pool.boxes[rows], images.shape[-1]), 0)
-    masks = pool.masks[rows]
+        return images.mul_(~inside_boxes(pool.boxes[rows], images.shape[-1]))
+    masks = pool.masks.index_select(0, rows)
     if variant == "no_fg":
-        return images.masked_fill(masks, 0)
+        return images.mul_(~masks)
     if variant == "only_fg":
-        return images.masked_fill(~masks, 0)
+        return images.mul_(masks)
     assert backgrounds is not None
-    return torch.where(foreground(images, masks, faithful), images, pool.tiles[backgrounds])
+    masks = foreground(images, masks, faithful)
+    return images.mul_(masks).add_(pool.tiles.index_select(0, backgrounds).mul_(~masks))
 
 
 def check_variants(names: Sequence[str], also: Sequence[str] = ()) -> None:
