@@ -69,9 +69,10 @@ report.markdown(f"Profile `{profile}`. {study.profile.about}")
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
 figures.photo_style()
 if study.has_images:
-    figures.picture_grid(study.gallery(), [figures.LABELS[variant] for variant in VARIANTS])
+    grid = figures.picture_grid(study.gallery(), [figures.LABELS[variant] for variant in VARIANTS])
 else:
-    figures.no_images()
+    grid = figures.no_images()
+grid
 # %% [markdown]
 # ## How many images, and why the others were left out
 #

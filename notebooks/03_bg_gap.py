@@ -110,7 +110,9 @@ frames = [
 for origin, found in networks.items():
     rows = [{"network": name, "origin": origin} | one.gap().in_percent()._asdict() for name, one in found.items()]
     frames.append(pd.DataFrame(rows).rename(columns={"value": "gap"}))
-figures.intervals(pd.concat(frames), "network", "gap", every, "BG-Gap, points")
+drawn = pd.concat(frames)
+drawn["network"] = drawn["network"].map(figures.network)
+figures.intervals(drawn, "network", "gap", list(map(figures.network, every)), "BG-Gap, points")
 
 # %% tags=["hide-input"]
 tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
@@ -126,7 +128,11 @@ def cells(found):
 
 report.side_by_side(
     "trained on IN-9L",
-    {(name, test): f"{name}: {label}" for name in every for test, label in ({"epochs": "epochs"} | tests).items()},
+    {
+        (name, test): f"{figures.network(name)}: {label}"
+        for name in every
+        for test, label in ({"epochs": "epochs"} | tests).items()
+    },
     {(name, test): theirs.loc[name, "bg_gap" if test == "gap" else test] for name in theirs.index for test in tests},
     *(cells(networks.get(origin, {})) for origin in ("record", "run")),
 )

@@ -86,13 +86,14 @@ best = ours["in9l"].best(5)
 shown = min(map(len, best.values()))
 if study.has_images:
     tiles = load_pool(study.collection, "test").tiles.permute(0, 2, 3, 1).numpy()
-    figures.picture_grid(
+    grid = figures.picture_grid(
         {name: [tiles[row] for row in part["row"][:shown]] for name, part in best.items()},
         [f"rank {rank}" for rank in range(1, shown + 1)],
         {name: [f"{value:.0f} %" for value in part["value"][:shown]] for name, part in best.items()},
     )
 else:
-    figures.no_images()
+    grid = figures.no_images()
+grid
 
 # %% [markdown]
 # ## The more backgrounds, the more vulnerable

@@ -86,7 +86,7 @@ short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
 if study.compute:
     classifiers = {name: study.classifier(study.recipe(name)) for name in trained}
     shown = saliency.examples(classifiers, study.collection, list(short))
-    figures.picture_grid(
+    grid = figures.picture_grid(
         {
             name: [figures.outlined(shown.images[row], shown.masks[row])]
             + [figures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
@@ -95,7 +95,8 @@ if study.compute:
         ["image", *(f"{short[method]}\n{figures.LABELS[name]}" for name, method in shown.maps)],
     )
 else:
-    figures.no_images()
+    grid = figures.no_images()
+grid
 
 # %% [markdown]
 # {numref}`fig-mass` has the mass on the object by all three kinds of map.

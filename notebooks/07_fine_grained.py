@@ -182,13 +182,14 @@ def answer(picture):
 if study.has_images:
     found = breakdown.examples(study.answers("original"), study.collection, number=2)
     blank = study.collection.images[0] * 0 + 255
-    figures.picture_grid(
+    grid = figures.picture_grid(
         {label: [one[0] if one else blank for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
         [*breakdown.PARTS, *breakdown.PARTS],
         {label: [answer(one) for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
     )
 else:
-    figures.no_images()
+    grid = figures.no_images()
+grid
 
 # %% [markdown]
 # ## Where we differ, and why

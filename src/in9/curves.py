@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from in9.figures import CHANCE_PERCENT, COLOURS, ORIGINS, _closed
+from in9.figures import CHANCE_PERCENT, COLOURS, ORIGINS, WIDTH, _closed, _columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def lines(
     """
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(len(panels), 1, figsize=(7.6, 2.7 * len(panels) + 0.4), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(panels), 1, figsize=(WIDTH, 2.7 * len(panels) + 0.4), sharex=True, squeeze=False)
     ticks = sorted({float(one) for frame in panels.values() for one in frame[across]})
     if logarithmic:
         ticks = [one for place, one in enumerate(ticks) if place == 0 or one > 1.3 * ticks[place - 1]]
@@ -125,7 +126,7 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(
-        len(panels), 1, figsize=(7.6, 3.3 * len(panels) + 0.4), sharex=True, sharey=True, squeeze=False
+        len(panels), 1, figsize=(WIDTH, 3.3 * len(panels) + 0.4), sharex=True, sharey=True, squeeze=False
     )
     for axis, (title, frame) in zip(axes[:, 0], panels.items(), strict=True):
         for row in frame.itertuples():
@@ -136,7 +137,7 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
             axis.plot(row.accuracy, row.gap, look["marker"], color=look["color"], markersize=7.5)
         axis.axhline(0, color="#777777", linewidth=1)
         axis.set(title=title, ylabel="BG-Gap, points")
-        axis.margins(0.12)
+        axis.margins(0.3, 0.12)
         axis.grid(alpha=0.3)
     axes[-1, 0].set_xlabel("accuracy on Original, %")
     # All points are drawn: the shared axes have their final ends, and names can be set apart.
@@ -144,13 +145,15 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
     left, right = axes[0, 0].get_xlim()
     for axis, frame in zip(axes[:, 0], panels.values(), strict=True):
         rows = list(frame.itertuples())
-        heights = _apart([row.gap for row in rows], [0.08 * (high - low)] * len(rows))
-        for row, height in zip(rows, heights, strict=True):
+        words = [textwrap.fill(TRAININGS[row.training]["label"], 20) for row in rows]
+        sizes = [0.07 * (high - low) * (1.2 + one.count("\n")) for one in words]
+        heights = _apart([row.gap for row in rows], sizes)
+        for row, height, label in zip(rows, heights, words, strict=True):
             look, on_the_left = TRAININGS[row.training], row.accuracy < (left + right) / 2
             end = row.accuracy_high if on_the_left else row.accuracy_low  # beside the cross, not on it
             place = (row.accuracy if np.isnan(end) else end, height)
-            axis.annotate(look["label"], place, (7 if on_the_left else -7, 0), textcoords="offset points",
-                          ha="left" if on_the_left else "right", va="center", fontsize=9.5, color=look["color"],
+            axis.annotate(label, place, (7 if on_the_left else -7, 0), textcoords="offset points",
+                          ha="left" if on_the_left else "right", va="center", fontsize=9.5, color=look["color"], linespacing=1.0,
                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})  # fmt: skip
     return _closed(figure)
 
@@ -175,7 +178,7 @@ def scatter(
 
     wide = min(len(panels), 2)
     down = -(-len(panels) // wide)
-    figure, axes = plt.subplots(down, wide, figsize=(7.6, (2.7 if wide > 1 else 4.3) * down + 0.7), sharex=True,
+    figure, axes = plt.subplots(down, wide, figsize=(WIDTH, (2.7 if wide > 1 else 4.3) * down + 0.7), sharex=True,
                                 sharey=True, squeeze=False)  # fmt: skip
     for axis, (title, (points, fitted)) in zip(axes.flat, panels.items(), strict=False):
         for series in (one for one in looks if one in set(points["series"])):
@@ -198,7 +201,7 @@ def scatter(
     figure.supxlabel(xlabel, fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(len(handles), 4),
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=_columns(list(handles)),
                   frameon=False, fontsize=10.5, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
     if named is not None:
         figure.draw_without_rendering()  # the axes have their place from now on

@@ -5,6 +5,7 @@ Charts are meant as SVG and photographs as PNG: call ``chart_style`` or ``photo_
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,15 @@ LABELS = {
     "mixed_next": "Mixed-Next",
     "in9l": "IN-9L",
 }
+
+NETWORKS = {
+    "alexnet": "AlexNet",
+    "shufflenet_v2_x1_0": "ShuffleNet v2",
+    "resnet50": "ResNet-50",
+    "wide_resnet50_2": "Wide ResNet-50-2",
+    "vgg16_bn": "VGG-16 (BN)",
+}
+"""Networks of the paper's table 2; for others see ``network``."""
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart; black and grey for the whole images.
 COLOURS = {
@@ -57,6 +67,8 @@ CATEGORY_COLOURS = {
 }
 
 CHANCE_PERCENT = 100 / 9
+WIDTH = 5.4
+"""Of every chart, in inches: a telephone shows it at two thirds of its size, and its words can still be read."""
 
 
 def _style(image_format: str) -> None:
@@ -105,6 +117,17 @@ def _closed(figure: Figure) -> Figure:
     return figure
 
 
+def network(name: str) -> str:
+    """What a network is called on the page."""
+    return NETWORKS.get(name, name.replace("small_resnet_", "ours, "))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """How many of a legend's entries fit beside each other."""
+    letter, mark = 5.8, 36  # their widths in points
+    return max(1, min(len(labels), int(72 * WIDTH / (letter * max(map(len, labels), default=1) + mark))))
+
+
 def matrix_heatmaps(frames: Mapping[str, pd.DataFrame]) -> Figure:
     """Accuracy of each training set (down) on each test set (across), one panel for each origin (table 5).
 
@@ -113,7 +136,7 @@ def matrix_heatmaps(frames: Mapping[str, pd.DataFrame]) -> Figure:
     import seaborn as sns
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(len(frames), 1, figsize=(7.6, 5.3 * len(frames)), squeeze=False)
+    figure, axes = plt.subplots(len(frames), 1, figsize=(WIDTH, 4.6 * len(frames)), squeeze=False)
     for axis, (title, frame) in zip(axes[:, 0], frames.items(), strict=True):
         order = [name for name in LABELS if name in set(frame["test"])]
         rows = [name for name in LABELS if name in set(frame["train"])]
@@ -121,7 +144,7 @@ def matrix_heatmaps(frames: Mapping[str, pd.DataFrame]) -> Figure:
         sns.heatmap(
             wide.rename(index=LABELS, columns=LABELS),
             ax=axis, vmin=0, vmax=100, cmap="cividis", annot=True, fmt=".0f", linewidths=1, cbar=False,
-            annot_kws={"fontsize": 10},
+            annot_kws={"fontsize": 9.5},
         )  # fmt: skip
         axis.set(title=title, xlabel="tested on", ylabel="trained on")
         axis.tick_params(axis="x", rotation=40, length=0)
@@ -147,7 +170,7 @@ def intervals(
     from matplotlib import pyplot as plt
 
     origins = [origin for origin in looks if origin in set(frame["origin"])]
-    figure, axis = plt.subplots(figsize=(7.6, 0.62 * len(order) + 1.5))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.62 * len(order) + 1.5))
     offsets = dict(zip(origins, np.linspace(0.24, -0.24, len(origins)) if len(origins) > 1 else [0.0], strict=True))
     for origin in origins:
         part = frame[frame["origin"] == origin].set_index(rows)
@@ -159,7 +182,7 @@ def intervals(
         axis.hlines(heights, low, high, color=look["color"], linewidth=2.5, alpha=0.55)
         axis.plot(part[value], heights, look["marker"], color=look["color"], markersize=6.5, label=look["label"])
     axis.set(xlabel=xlabel, ylim=(-0.6, len(order) - 0.4))
-    axis.set_yticks(range(len(order)), [LABELS.get(name, name) for name in reversed(order)])
+    axis.set_yticks(range(len(order)), [textwrap.fill(LABELS.get(name, name), 24) for name in reversed(order)])
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)
     if chance:
@@ -168,7 +191,8 @@ def intervals(
                       fontsize=9, color="#555555", va="top")  # fmt: skip
     elif frame["low"].min() < 0 or frame[value].min() >= 0:
         axis.axvline(0, color="#777777", linewidth=1)
-    figure.legend(loc="outside lower center", ncols=min(len(origins), 3), frameon=False)
+    figure.legend(loc="outside lower center", ncols=_columns([looks[one]["label"] for one in origins]),
+                  frameon=False)  # fmt: skip
     return _closed(figure)
 
 
@@ -183,7 +207,9 @@ def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: flo
     bins = np.arange(0, bin_width * (np.floor(frame["value"].max() / bin_width) + 1.5), bin_width)
     across = 3
     down = -(-len(order) // across)
-    figure, axes = plt.subplots(down, across, figsize=(7.6, 1.75 * down + 0.6), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        down, across, figsize=(WIDTH, 1.75 * down + 0.6), sharex=True, sharey=True, squeeze=False
+    )
     for axis, target in zip(axes.flat, order, strict=False):
         for origin in (one for one in ORIGINS if one in set(frame["origin"])):
             values = frame.query("origin == @origin and target == @target")["value"].to_numpy()
@@ -197,7 +223,7 @@ def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: flo
     figure.supxlabel("attack success rate of one background, %", fontsize=11)
     figure.supylabel("share of the class's backgrounds, %", fontsize=11)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=_columns(labels), frameon=False)
     return _closed(figure)
 
 
@@ -209,7 +235,7 @@ def vulnerability_growth(frame: pd.DataFrame) -> Figure:
     """
     from matplotlib import pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7.6, 3.8))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.8))
     for origin in (one for one in ORIGINS if one in set(frame["origin"])):
         part, look = frame[frame["origin"] == origin].sort_values("backgrounds"), ORIGINS[origin]
         low, high = part["low"].fillna(part["value"]), part["high"].fillna(part["value"])
@@ -238,17 +264,27 @@ def picture_grid(
     """
     from matplotlib import pyplot as plt
 
-    height = 1.2 if captions is None else 1.36
-    figure, axes = plt.subplots(len(rows), len(titles), figsize=(1.18 * len(titles) + 0.8, height * len(rows) + 0.4),
-                                squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.03})  # fmt: skip
+    side = min(1.0, (WIDTH + 0.4) / (len(titles) + 1))
+    letters = int(72 * side / 4.7)  # that fit below a picture
+    below = {name: [textwrap.fill(one, letters) for one in captions[name]] for name in captions or {}}
+    lines = [max((one.count("\n") + 1 for one in below.get(name, ()) if one), default=0) for name in rows]
+    figure, axes = plt.subplots(
+        len(rows), len(titles), squeeze=False,
+        figsize=(side * (len(titles) + 1), sum(side + 0.17 * count for count in lines) + 0.5),
+        gridspec_kw={"wspace": 0.03, "hspace": 0.03, "height_ratios": [side + 0.17 * count for count in lines]},
+    )  # fmt: skip
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # type: ignore[call-arg]
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(line, images, strict=True):
             _picture(axis, image)
-        for axis, words in zip(line, captions[name] if captions else (), strict=False):
-            axis.set_xlabel(words, fontsize=9, labelpad=2)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
+        for axis, words in zip(line, below.get(name, ()), strict=False):
+            axis.set_xlabel(words, fontsize=8.5, labelpad=2)
+        line[0].set_ylabel(textwrap.fill(name, 10), rotation=0, ha="right", va="center", fontsize=10)
     for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10.5, fontweight="normal")
+        words = "\n".join(textwrap.fill(part, letters - 1) for part in title.split("\n"))
+        axis.set_title(words, fontsize=9, fontweight="normal", linespacing=1.0)
     return _closed(figure)
 
 
@@ -303,7 +339,7 @@ def flow(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str], names: M
     from matplotlib.path import Path
 
     parts, gap, half = list(titles), 7.0, 0.055
-    figure, axes = plt.subplots(len(frames), 1, figsize=(7.6, 2.35 * len(frames) + 0.7), squeeze=False)
+    figure, axes = plt.subplots(len(frames), 1, figsize=(WIDTH, 2.35 * len(frames) + 0.7), squeeze=False)
     for axis, (title, frame) in zip(axes[:, 0], frames.items(), strict=True):
         edges: list[dict[int, tuple[float, float]]] = []  # of each column: path -> its upper and lower end
         for place, part in enumerate(parts):
@@ -332,7 +368,7 @@ def flow(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str], names: M
                 colour = CATEGORY_COLOURS[category]
                 axis.add_patch(PathPatch(Path(points, codes), facecolor=colour, edgecolor="white", linewidth=0.4))
         axis.set(title=title, xlim=(-0.45, len(parts) - 0.55), ylim=(-gap - 1, 101), yticks=[])
-        axis.set_xticks(range(len(parts)), list(titles.values()))
+        axis.set_xticks(range(len(parts)), [one.replace(": ", ":\n") for one in titles.values()])
         axis.tick_params(axis="x", length=0)
         axis.spines[:].set_visible(False)
     handles = [Patch(color=CATEGORY_COLOURS[name], label=label) for name, label in names.items()]
