@@ -104,7 +104,7 @@ def count(found: Sequence[Finding]) -> str:
     return ", ".join(f"{one} {counts[one]}" for one in VERDICTS) + f" ({len(found)} claims)"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """A number of the paper as it is printed there."""
     return report.NOTHING if math.isnan(value) else f"{value:g}"
 
@@ -126,7 +126,7 @@ def text(study: Study) -> str:
         for one in members:
             ours = one.estimate.text() if one.estimate else one.reason
             lines.append(
-                line(one.claim.text, _number(one.claim.printed().value), one.claim.region.text, ours, one.verdict)
+                line(one.claim.text, number(one.claim.printed().value), one.claim.region.text, ours, one.verdict)
             )
     rule = textwrap.wrap(RULE.replace("**", ""), sum(WIDTHS))
     return "\n".join([*lines, "", *rule, "", f"{study.profile.name}: {count(found)}"])
@@ -156,7 +156,7 @@ def page(profile: str, run: Sequence[Finding], record: Sequence[Finding], names:
         for ours, theirs in members:
             printed = ours.claim.printed()
             place = f"{printed.where}; {printed.note}" if printed.note else printed.where
-            numbers = (f"{_number(printed.value)} ({place})", ours.claim.region.text, cell(theirs), cell(ours))
+            numbers = (f"{number(printed.value)} ({place})", ours.claim.region.text, cell(theirs), cell(ours))
             rows.append(dict(zip(COLUMNS, (ours.claim.text, *numbers), strict=True)))
     lines = [f"- This run (profile `{profile}`): {count(run)}."]
     if record:
