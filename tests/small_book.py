@@ -18,7 +18,7 @@ FIRST = """# %% [markdown]
 # Its slope is $a$. Next: [the second chapter](02_second.ipynb). Its colour is of `no.consequence.to_anybody.who_looks`.
 #
 # $$
-# \\\\text{height} = a \\\\cdot \\\\text{width}
+# \\text{height} = a \\cdot \\text{width}
 # $$
 
 # %% tags=["parameters"]

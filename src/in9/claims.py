@@ -148,7 +148,8 @@ def page(profile: str, run: Sequence[Finding], record: Sequence[Finding], names:
     def cell(one: Finding | None) -> str:
         if one is None or one.estimate is None:
             return f"{UNTESTED}: {NO_RECORD if one is None else one.reason}"
-        return f"{report.cell(one.estimate)} [{one.verdict}]{{.{MARKS[one.verdict]}}}"
+        unbroken = report.cell(one.estimate).replace(" ", "\N{NO-BREAK SPACE}")
+        return f"{unbroken} [{one.verdict}]{{.{MARKS[one.verdict]}}}"
 
     rows = []
     for chapter, members in groupby(zip_longest(run, record), key=lambda pair: pair[0].claim.chapter):
