@@ -15,7 +15,8 @@ PAGES = ("how_to_read", "how_to_run", "your_model", "data", "glossary")
 FIRST = """# %% [markdown]
 # # A line
 #
-# Its slope is $a$. Next: [the second chapter](02_second.ipynb). Its colour is of `no.consequence.to_anybody.who_looks`.
+# Its slope is $a$. Next: [the second chapter](02_second.ipynb). Its colour is of no consequence, as
+# `study.answers("original",colour="blue_or_whatever_the_one_who_looks_likes_best")` shows.
 #
 # $$
 # \\text{height} = a \\cdot \\text{width}

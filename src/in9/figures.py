@@ -66,7 +66,7 @@ def _style(image_format: str) -> None:
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     mpl.rcParams.update(
         {
-            "figure.dpi": 100,
+            "figure.dpi": 80 if image_format == "png" else 100,  # a grid of photographs stays well under a megabyte
             "savefig.dpi": 150,
             "svg.fonttype": "none",
             "svg.hashsalt": "in9",
