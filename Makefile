@@ -25,8 +25,9 @@ lint: $(READY)  ## check style and formatting
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
 
-sync: $(READY)  ## write each notebook's .ipynb anew from its .py
+sync: $(READY)  ## write anew what is derived: each .ipynb from its .py, README's numbers from records/
 	$(VENV)/bin/in9 sync
+	$(VENV)/bin/python -m in9.readme
 
 bench: $(READY)  ## measure the promises of speed, in minutes
 	$(VENV)/bin/python benchmarks/run.py

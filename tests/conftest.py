@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from small_book import made_up_claims, make_project
 
+from in9.book import run_book
 from in9.building import Split, build
 from in9.collection import Collection
 from in9.sources import open_source
@@ -43,3 +47,28 @@ def network(collection: Collection, one_thread: None) -> torch.nn.Module:
 
     recipe = Recipe("original+only_fg+mixed_rand", "small_resnet_w8_b1", 15, 12, learning_rate=0.05, schedule="cosine")
     return train(recipe, load_pool(collection, "train"))[0]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two chapters, the real book's pages and its looks."""
+    root = tmp_path_factory.mktemp("project")
+    make_project(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def index(project: Path) -> Path:
+    """The project's book, made once; ``test_book`` uses it up."""
+    # The package itself may change while somebody works on it; here it counts as unchanged.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("in9.book._tree_hash", lambda folder: "0")
+        page = run_book("smoke", root=project, parameters={"slope": 3}, fragments={"claims.md": made_up_claims})
+    shutil.copytree(page.parent, project.parent / "pages")
+    return page
+
+
+@pytest.fixture(scope="session")
+def pages(index: Path, project: Path) -> Path:
+    """A copy of that book's pages, which nobody changes."""
+    return project.parent / "pages"

@@ -5,107 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from small_book import FIRST, PROJECT, SECOND
 
 from in9.book import BookFailed, run_book
 from in9.chapters import find_chapters, sync_notebooks
 from in9.errors import In9Error
-
-PROJECT = Path(__file__).parents[1]
-
-FIRST = """# %% [markdown]
-# # A line
-#
-# Its slope is $a$. Next: [the second chapter](02_second.ipynb).
-
-# %% tags=["parameters"]
-profile = "control"
-slope = 2.0
-words = ["a", "b"]
-
-# %% mystnb={"figure": {"caption": "A straight line.", "name": "fig-line"}, "image": {"alt": "a line that rises"}}
-import os
-import sys
-
-import matplotlib.pyplot as plt
-
-print("no" + "ise", file=sys.stderr)
-plt.plot([0, 1], [0, slope])
-plt.show()
-
-# %%
-print("python:", sys.executable, "folder:", os.getcwd(), "slope:", slope)
-"""
-
-SECOND = """# %% [markdown]
-# # Second
-
-# %% tags=["parameters"]
-profile = "control"
-
-# %%
-from pathlib import Path
-
-count = Path("count.txt")
-count.write_text(count.read_text() + "x" if count.exists() else "x")
-if Path("fail.txt").exists():
-    raise ValueError("no luck\\nat all")
-"""
-
-TOC = """format: jb-book
-root: index
-parts:
-  - caption: Findings
-    numbered: true
-    chapters:
-      - file: 01_first
-      - file: 02_second
-  - caption: Later
-    chapters:
-      - file: 09_not_written_yet
-  - caption: Appendix
-    chapters:
-      - file: status
-      - file: bibliography
-"""
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with two chapters and the real book's looks."""
-    root = tmp_path_factory.mktemp("project")
-    for folder in ("book/_static", "book/_ext"):
-        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_config.yml", "book/index.md", "book/status.md", "book/bibliography.md", "book/references.bib"):
-        shutil.copy(PROJECT / name, root / name)
-    for page in ("how_to_read", "how_to_run", "data"):
-        (root / "book" / f"{page}.md").write_text(f"# {page}\n")
-    contents = TOC + "".join(f"      - file: {page}\n" for page in ("how_to_read", "how_to_run", "data"))
-    (root / "book" / "_toc.yml").write_text(contents)
-    (root / "notebooks").mkdir()
-    (root / "notebooks" / "01_first.py").write_text(FIRST)
-    (root / "notebooks" / "02_second.py").write_text(SECOND)
-    sync_notebooks(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def index(project: Path) -> Path:
-    """The book, made once; the tests below come in the order in which they use it up."""
-    # The package itself may change while somebody works on it; here it counts as unchanged.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("in9.book._tree_hash", lambda folder: "0")
-        return run_book(
-            "smoke", root=project, parameters={"slope": 3}, fragments={"claims.md": lambda: "A tested claim.\n"}
-        )
 
 
 class Requests(HTMLParser):
@@ -153,6 +66,12 @@ def test_pages_ask_no_other_host(index: Path) -> None:
             assert target in ("", "#") or target.startswith("data:") or (page.parent / target).exists(), address
         assert not re.search(r"unpkg|jsdelivr|cdnjs", text), page.name
     assert list(index.parent.glob("_static/mathjax/output/chtml/fonts/**/*.woff"))
+
+
+def test_the_pages_also_come_as_one_file(index: Path) -> None:
+    with zipfile.ZipFile(index.parents[1] / "in9-book-smoke.zip") as archive:
+        packed = {name.removeprefix("in9-book-smoke/") for name in archive.namelist() if not name.endswith("/")}
+    assert packed == {path.relative_to(index.parent).as_posix() for path in index.parent.rglob("*") if path.is_file()}
 
 
 def test_a_notebook_says_where_it_comes_from(index: Path) -> None:
@@ -233,9 +152,10 @@ def test_a_failed_cell(project: Path) -> None:
 def test_a_page_that_does_not_render(project: Path) -> None:
     page = project / "book" / "how_to_read.md"
     text = page.read_text()
+    line = len(text.splitlines()) + 2
     page.write_text(text + "\nSee {doc}`nowhere`.\n")
     try:
-        with pytest.raises(BookFailed, match=r"render\.log\n(.*\n)*.*how_to_read\.md:3: .*nowhere") as caught:
+        with pytest.raises(BookFailed, match=rf"render\.log\n(.*\n)*.*how_to_read\.md:{line}: .*nowhere") as caught:
             run_book("smoke", only=["02"], root=project)
     finally:
         page.write_text(text)

@@ -367,12 +367,12 @@ def test_markdown(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(study_module, "profile_named", lambda name: PROFILE)
     text = claims.markdown(study_of(tmp_path, compute=False))
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {6} and text.endswith("|\n")
+    assert {line.count("|") for line in table} == {6} and text.endswith("|\n::::\n")
     assert len(table) == 2 + len(CLAIMS) + len({claim.chapter for claim in CLAIMS})
     assert "our record (photographs)" in table[0] and "this run" in table[0]
     assert "{doc}`/03_bg_gap`" in text and "| Chapter 08 |" in text  # no link to a chapter that does not exist
     row = next(line for line in table if "uses backgrounds" in line)
-    assert "20.22 (table 5)" in row and "] holds |" in row and "not tested here: run chapter 03" in row
+    assert "20.22 (table 5)" in row and "] [holds]{.holds} |" in row and "not tested here: run chapter 03" in row
     assert "the text says 17.3" in text
     assert re.search(r"^- Our record \(photographs\): holds \d+, partly", text, re.M)
     assert re.search(rf"^- This run \(profile `tiny`\): holds 0, .* \({len(CLAIMS)} claims\)\.$", text, re.M)

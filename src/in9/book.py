@@ -1,7 +1,8 @@
 """Runs the chapters of the book and renders it: ``build/<profile>/html/index.html``.
 
 What lies in ``build/<profile>/``: ``executed/`` the chapters that ran through, kept so that nothing is run twice;
-``failed/`` the chapter that did not; ``source/`` what the renderer read; ``render.log`` what it said; ``html/``.
+``failed/`` the chapter that did not; ``source/`` what the renderer read; ``render.log`` what it said; ``html/``;
+``in9-book-<profile>.zip`` the same pages as one file to hand on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,7 @@ def run_book(
     try:
         for stale in ("html", "failed", "running"):
             shutil.rmtree(place / stale, ignore_errors=True)
+        _archive(place).unlink(missing_ok=True)
         present = {}
         for chapter in chapters:
             identity = {"profile": profile, "parameters": settings[chapter.name], **code}
@@ -88,6 +91,7 @@ def run_book(
         _assemble(root, place, chapters, present, about, fragments or {})
         say("rendering ...")
         index = _render(root, place, present)
+        archive = _pack(place)
     except KeyboardInterrupt:
         message = "Interrupted: no book was made. The chapters that ran through are kept; the same command goes on."
         raise BookFailed(message, 130) from None
@@ -97,6 +101,7 @@ def run_book(
     for chapter, record in present.items():
         say(f"  {chapter.name:<{width}}  {record['seconds']:8.1f} s")
     say(f"The book ({profile}) is at {index}")
+    say(f"As one file: {archive}")
     return index
 
 
@@ -230,3 +235,18 @@ def _render(root: Path, place: Path, present: Mapping[Chapter, Any]) -> Path:
     (work / "_build" / "html").replace(html)
     shutil.rmtree(work)
     return html / "index.html"
+
+
+def _archive(place: Path) -> Path:
+    """Where the pages lie as one file."""
+    return place / f"in9-book-{place.name}.zip"
+
+
+def _pack(place: Path) -> Path:
+    """The pages as one file, in a folder of its name; unpacked, ``index.html`` opens without a network."""
+    archive, html = _archive(place), place / "html"
+    partial = archive.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as stream:
+        for path in sorted(html.rglob("*")):
+            stream.write(path, Path(archive.stem) / path.relative_to(html))
+    return partial.replace(archive)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
@@ -24,6 +24,7 @@ from in9.statistics import Estimate
 from in9.study import NotMeasured, Study
 
 HOLDS, PARTLY, FAILS, UNTESTED = VERDICTS = ("holds", "partly", "does not hold", "not tested here")
+MARKS = {HOLDS: "holds", PARTLY: "partly", FAILS: "fails"}
 RULE = (
     "Each claim says in our words what the paper found. It **holds** if the whole 95 % interval lies in the region of "
     "its test, **does not hold** if the whole interval lies outside, and holds **partly** if the interval reaches "
@@ -103,7 +104,7 @@ def count(found: Sequence[Finding]) -> str:
     return ", ".join(f"{one} {counts[one]}" for one in VERDICTS) + f" ({len(found)} claims)"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """A number of the paper as it is printed there."""
     return report.NOTHING if math.isnan(value) else f"{value:g}"
 
@@ -125,7 +126,7 @@ def text(study: Study) -> str:
         for one in members:
             ours = one.estimate.text() if one.estimate else one.reason
             lines.append(
-                line(one.claim.text, _number(one.claim.printed().value), one.claim.region.text, ours, one.verdict)
+                line(one.claim.text, number(one.claim.printed().value), one.claim.region.text, ours, one.verdict)
             )
     rule = textwrap.wrap(RULE.replace("**", ""), sum(WIDTHS))
     return "\n".join([*lines, "", *rule, "", f"{study.profile.name}: {count(found)}"])
@@ -133,24 +134,33 @@ def text(study: Study) -> str:
 
 def markdown(study: Study) -> str:
     """The claims for the book's first page, with our record on photographs beside this run and links to chapters."""
+    names = {one.name[:2]: f"{{doc}}`/{one.name}`" for one in find_chapters(study.workspace.root)}
+    record = findings(study.reference) if study.reference else []
+    return page(study.profile.name, findings(study), record, names)
+
+
+def page(profile: str, run: Sequence[Finding], record: Sequence[Finding], names: Mapping[str, str]) -> str:
+    """``markdown`` from findings that are known already; ``names`` has the link to each chapter by its number.
+
+    A verdict is marked with a class of its own (``holds``, ``partly``, ``fails``), which the book's style colours.
+    """
 
     def cell(one: Finding | None) -> str:
         if one is None or one.estimate is None:
             return f"{UNTESTED}: {NO_RECORD if one is None else one.reason}"
-        return f"{report.cell(one.estimate)} {one.verdict}"
+        unbroken = report.cell(one.estimate).replace(" ", "\N{NO-BREAK SPACE}")
+        return f"{unbroken} [{one.verdict}]{{.{MARKS[one.verdict]}}}"
 
-    run = findings(study)
-    record = findings(study.reference) if study.reference else []
-    names = {one.name[:2]: f"{{doc}}`/{one.name}`" for one in find_chapters(study.workspace.root)}
     rows = []
     for chapter, members in groupby(zip_longest(run, record), key=lambda pair: pair[0].claim.chapter):
         rows.append(dict.fromkeys(COLUMNS, "") | {COLUMNS[0]: names.get(chapter, f"Chapter {chapter}")})
         for ours, theirs in members:
             printed = ours.claim.printed()
             place = f"{printed.where}; {printed.note}" if printed.note else printed.where
-            numbers = (f"{_number(printed.value)} ({place})", ours.claim.region.text, cell(theirs), cell(ours))
+            numbers = (f"{number(printed.value)} ({place})", ours.claim.region.text, cell(theirs), cell(ours))
             rows.append(dict(zip(COLUMNS, (ours.claim.text, *numbers), strict=True)))
-    lines = [f"- This run (profile `{study.profile.name}`): {count(run)}."]
+    lines = [f"- This run (profile `{profile}`): {count(run)}."]
     if record:
         lines.insert(0, f"- Our record (photographs): {count(record)}.")
-    return "\n".join([RULE, "", *lines, "", report.table(rows).data, ""])
+    table = ["::::{container} claims", report.table(rows).data, "::::"]
+    return "\n".join([RULE, "", *lines, "", *table, ""])

@@ -153,8 +153,8 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
             end = row.accuracy_high if on_the_left else row.accuracy_low  # beside the cross, not on it
             place = (row.accuracy if np.isnan(end) else end, height)
             axis.annotate(label, place, (7 if on_the_left else -7, 0), textcoords="offset points",
-                          ha="left" if on_the_left else "right", va="center", fontsize=9.5, color=look["color"], linespacing=1.0,
-                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})  # fmt: skip
+                          ha="left" if on_the_left else "right", va="center", fontsize=9.5, color=look["color"],
+                          linespacing=1.0, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})  # fmt: skip
     return _closed(figure)
 
 
