@@ -154,7 +154,8 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
             place = (row.accuracy if np.isnan(end) else end, height)
             axis.annotate(label, place, (7 if on_the_left else -7, 0), textcoords="offset points",
                           ha="left" if on_the_left else "right", va="center", fontsize=9.5, color=look["color"],
-                          linespacing=1.0, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})  # fmt: skip
+                          linespacing=1.0,
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})  # fmt: skip
     return _closed(figure)
 
 
