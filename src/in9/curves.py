@@ -73,7 +73,7 @@ def lines(
             axis.fill_between(part[across], low, high, color=look["color"], alpha=0.16, linewidth=0)
             axis.vlines(part[across], low, high, color=look["color"], alpha=0.55, linewidth=1.5)
             axis.plot(part[across], part["value"], "-" + str(look["marker"]), color=look["color"], markersize=6)
-            names.append((float(part["value"].iloc[-1]), look["label"], look["color"]))
+            names.append((float(part["value"].iloc[-1]), textwrap.fill(look["label"], 18), look["color"]))
         for level, _ in references.get(ylabel, ()):
             axis.axhline(level, color="#777777", linestyle=":", linewidth=1.2)
         if logarithmic:
