@@ -266,7 +266,7 @@ def picture_grid(
 
     side = min(1.0, (WIDTH + 0.4) / (len(titles) + 1))
     letters = int(72 * side / 4.7)  # that fit below a picture
-    below = {name: [textwrap.fill(one, letters) for one in captions[name]] for name in captions or {}}
+    below = {name: [textwrap.fill(one, letters) for one in some] for name, some in (captions or {}).items()}
     lines = [max((one.count("\n") + 1 for one in below.get(name, ()) if one), default=0) for name in rows]
     figure, axes = plt.subplots(
         len(rows), len(titles), squeeze=False,
