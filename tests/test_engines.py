@@ -289,3 +289,11 @@ def test_a_cluster_that_does_not_answer_is_told(study: Study, monkeypatch: pytes
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(In9Error, match=r"^Ray did not start or does not answer \(Failed to connect\); see RAY_A"):
         list(run_units(units_of(study, {}), "cpu", engine="ray"))
+
+
+def test_an_address_where_nobody_listens_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'in9[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(In9Error, match=r"^No Ray cluster answers at 127\.0\.0\.1:1 "):
+        next(engines.run_units([], engine="ray"), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -168,6 +169,7 @@ def _cluster(**options: Any) -> Iterator[Any]:
     if ray.is_initialized():  # by the caller, who also ends it
         yield ray
         return
+    _answers(options.get("address") or os.environ.get("RAY_ADDRESS", ""))
     try:
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -179,6 +181,19 @@ def _cluster(**options: Any) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Raise In9Error if nobody listens at ``host:port``; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise In9Error(
+            f"No Ray cluster answers at {address} ({error}); see `ray status`, or unset RAY_ADDRESS to start one."
+        ) from error
 
 
 def _device(device: str, gpus: float) -> str:
