@@ -10,7 +10,7 @@ from pathlib import Path
 from in9.chapters import sync_notebooks
 
 PROJECT = Path(__file__).parents[1]
-PAGES = ("how_to_read", "how_to_run", "your_model", "data", "glossary")
+PAGES = ("how_to_read", "how_to_run", "scale_out", "your_model", "data", "glossary")
 
 FIRST = """# %% [markdown]
 # # A line

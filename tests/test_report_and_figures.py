@@ -240,7 +240,8 @@ def test_pictures_stand_in_rows_and_columns(size: int) -> None:
     rows = {name: [image] * len(VARIANTS) for name in CLASS_NAMES}
     figure = picture_grid(rows, [LABELS[name] for name in VARIANTS])
     assert len(figure.axes) == 9 * 8
-    assert [axis.get_title() for axis in figure.axes[:8]] == [LABELS[name] for name in VARIANTS]
+    titles = [axis.get_title().replace("-\n", "-") for axis in figure.axes[:8]]  # broken where they are too long
+    assert titles == [LABELS[name] for name in VARIANTS]
     assert [axis.get_ylabel() for axis in figure.axes[::8]] == list(CLASS_NAMES)
     assert all(len(axis.images) == 1 and not axis.get_xticks().size for axis in figure.axes)
     assert drawn(figure, "png").startswith(b"\x89PNG")

@@ -128,7 +128,7 @@ def best_background(study: Study) -> Estimate:
 def smallest_gap(study: Study) -> Estimate:
     """The smallest BG-Gap among the networks of different architecture that were trained on IN-9L."""
     found = experiments.architectures(study)
-    if not found.keys() >= set(study.profile.architectures):
+    if not found or not found.keys() >= set(study.profile.architectures):
         raise NotMeasured("Not all of the profile's architectures were measured.")
     return min((one.gap() for one in found.values()), key=lambda one: one.value)
 
