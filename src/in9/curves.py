@@ -145,7 +145,7 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
     left, right = axes[0, 0].get_xlim()
     for axis, frame in zip(axes[:, 0], panels.values(), strict=True):
         rows = list(frame.itertuples())
-        words = [textwrap.fill(TRAININGS[row.training]["label"], 20) for row in rows]
+        words = [textwrap.fill(TRAININGS[row.training]["label"], 22) for row in rows]
         sizes = [0.07 * (high - low) * (1.2 + one.count("\n")) for one in words]
         heights = _apart([row.gap for row in rows], sizes)
         for row, height, label in zip(rows, heights, words, strict=True):

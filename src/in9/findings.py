@@ -101,7 +101,7 @@ CLAIMS = (
     ),
     _cells("A network trained on Original does worse on Mixed-Next, where the background always misleads, than on "
            "Mixed-Rand.", "03", ABOVE_ZERO, ("original", "mixed_rand"), ("original", "mixed_next")),
-    Claim("Every architecture relies on backgrounds: even the smallest BG-Gap of networks trained on IN-9L is above zero.",
+    Claim("Every architecture relies on backgrounds: the smallest BG-Gap of networks trained on IN-9L is above zero.",
           "03", ABOVE_ZERO, q.row("models", "training == 'in9l' and test == 'bg_gap'", "accuracy"), q.smallest_gap),
     Claim("Most objects can be fooled: some background of another class makes a network trained on IN-9L answer that "
           "class.", "04", MOST, q.fact("vulnerable"), lambda study: q.attacks(study).vulnerable("targeted")),
