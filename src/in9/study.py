@@ -212,7 +212,10 @@ class Study:
 
     def available(self, kind: str, recipes: Iterable[Recipe], **options: Any) -> bool:
         """Whether ``measure`` would give these records: from what is stored, or by computing what is not."""
-        return self.compute or all(self._find(self._unit(kind, recipe, options)) is not None for recipe in recipes)
+        if self.compute:
+            return True
+        found = [self._find(self._unit(kind, recipe, options)) for recipe in recipes]  # all: see ``in9.measuring.keep``
+        return None not in found
 
     def classifier(self, recipe: Recipe) -> Classifier:
         """The trained classifier of a recipe, to look into; trained now if it is not there.
