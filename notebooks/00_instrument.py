@@ -92,7 +92,7 @@ curves.lines(panels, "rho", "rho: how much the background says of the class", cu
 # The test sets of this book have one draw of backgrounds. How much does the BG-Gap depend on it? Its mean over
 # {glue:text}`draws` further draws tells, with a narrower interval: each object then counts with several backgrounds.
 
-# %% tags=["hide-input"]
+# %% table={"caption": "The BG-Gap and its controls at each position of the dial, with 95 % intervals.", "name": "tab-dial"} tags=["hide-input"]
 report.table(
     [
         {
@@ -113,7 +113,7 @@ report.table(
 # the dial, trained for longer; for photographs the true answer is not known, but the negative control must be zero all the
 # same.)
 
-# %% tags=["hide-input"]
+# %% table={"caption": "The measures on networks trained on Original: the paper, our record on photographs, this run.", "name": "tab-instrument"} tags=["hide-input"]
 published = paper.train_test_matrix().loc["original"]
 report.side_by_side(
     "trained on Original",

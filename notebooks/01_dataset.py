@@ -81,7 +81,7 @@ grid
 # box to be foreground, however often it is tried. For photographs the paper's cleaning by hand is replaced by a stricter
 # rule for test images: the mask must cover {glue:text}`rule_low:.0f` % to {glue:text}`rule_high:.0f` % of its box.
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Images by outcome: how many the rules kept, and why the others were left out.", "name": "tab-outcomes"} tags=["hide-input"]
 counts = outcomes.groupby(["split", "outcome"])["count"].sum().unstack("split", fill_value=0)
 counts = counts.sort_values("train", ascending=False)
 splits = [split for split in ("train", "validation", "test") if split in counts]
@@ -91,7 +91,7 @@ report.table([{"outcome": name} | {split: int(row[split]) for split in splits} f
 # Images with a good mask, by class. The paper has equally many of each class, by leaving images out; here none is left
 # out. Training shows every class equally often instead, and every accuracy in this book counts every class the same.
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Images with a good mask, by class and split.", "name": "tab-classes"} tags=["hide-input"]
 classes = kept.groupby(["class", "split"])["count"].sum().unstack("split", fill_value=0)
 report.table([{"class": name} | {split: int(classes.loc[name, split]) for split in splits} for name in CLASS_NAMES])
 
@@ -103,7 +103,7 @@ report.table([{"class": name} | {split: int(classes.loc[name, split]) for split 
 # stored with the project), and the one of the run that made this page.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Sizes of the data sets: the paper, our record on photographs, this run.", "name": "tab-sizes"} tags=["hide-input"]
 def sizes(frame):
     good = frame[frame["outcome"] == "accepted"].groupby("split")["count"].sum()
     whole = frame.groupby("split")["count"].sum()

@@ -69,7 +69,7 @@ figures.intervals(
 )
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Accuracy of networks that saw no object in training, on their own test set and on whole images.", "name": "tab-suffice"} tags=["hide-input"]
 def numbers(source):
     own = {f"{row} own": source.answers(row).accuracy(row) for row in rows}
     return own | {f"{row} whole": source.answers(row).accuracy("original") for row in rows}

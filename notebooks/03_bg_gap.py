@@ -58,7 +58,7 @@ figures.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
 # %% [markdown]
 # ## Paper, record, this run
 
-# %% tags=["hide-input"]
+# %% table={"caption": "BG-Gap by training set, in points.", "name": "tab-gap"} tags=["hide-input"]
 report.side_by_side(
     "trained on, BG-Gap in points",
     {train: figures.LABELS[train] for train in order},
@@ -68,7 +68,7 @@ report.side_by_side(
 )
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Whether Mixed-Same and Mixed-Rand are equally often right: p-values of McNemar's exact test, for each seed.", "name": "tab-mcnemar"} tags=["hide-input"]
 def tested(source):
     rows = {}
     for train in ("original", "in9l", "mixed_rand"):
@@ -114,7 +114,7 @@ drawn = pd.concat(frames)
 drawn["network"] = drawn["network"].map(figures.network)
 figures.intervals(drawn, "network", "gap", list(map(figures.network, every)), "BG-Gap, points")
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Networks of different architecture, trained on IN-9L: how long, how accurate, and their BG-Gap.", "name": "tab-networks"} tags=["hide-input"]
 tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
 
 
@@ -140,7 +140,7 @@ report.side_by_side(
 # %% [markdown]
 # Those that the paper trains on ImageNet's 1,000 classes have smaller gaps than these:
 
-# %% tags=["hide-input"]
+# %% table={"caption": "BG-Gap of the paper's networks that were trained on ImageNet's 1,000 classes.", "name": "tab-pretrained-gap"} tags=["hide-input"]
 report.table(
     [
         {

@@ -117,7 +117,7 @@ figures.vulnerability_growth(pd.concat(frames))
 # Both rules, challenge accuracy, and accuracy on the whole images for comparison.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Vulnerability and challenge accuracy by training set and rule, in percent of the objects.", "name": "tab-attacks"} tags=["hide-input"]
 def numbers(origin):
     source, found = runs.get(origin, (None, {}))
     rows = {}
@@ -157,7 +157,7 @@ report.side_by_side(
 # of the target class fools.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Objects of other classes that some background of the target class turns into it, in percent.", "name": "tab-targets"} tags=["hide-input"]
 def by_target(origin):
     found = runs.get(origin, (None, {}))[1]
     return {name: found["in9l"].fooled(label) for label, name in enumerate(CLASS_NAMES)} if found else {}
@@ -176,7 +176,7 @@ report.side_by_side(
 # Second, the attack success rates of the five best single backgrounds.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Attack success rates of the five strongest backgrounds of each class, in percent.", "name": "tab-best"} tags=["hide-input"]
 def five_best(origin):
     found = runs.get(origin, (None, {}))[1]
     best = found["in9l"].best(5) if found else {}

@@ -126,7 +126,7 @@ figures.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass 
 # classifiers name rightly, for the map of a class that the classifier did not find says less. First, mass on the object.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Share of the map's mass on the object, in percent, by method and training set.", "name": "tab-mass"} tags=["hide-input"]
 kinds = {name: f"trained on {figures.LABELS[name]}" for name in trained}
 kinds |= {f"{name} above": f"{figures.LABELS[name]}, above other images' maps, points" for name in trained}
 kinds |= {"difference": "Mixed-Rand minus Original, points", "right": "the same where both are right, points"}
@@ -149,14 +149,14 @@ report.side_by_side("mass on the object, %", labels, {}, numbers(theirs, "mass")
 # %% [markdown]
 # Second, the pointing game.
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Pointing game: how often the map's highest point lies on the object, in percent.", "name": "tab-pointing"} tags=["hide-input"]
 report.side_by_side("pointing game, %", labels, {}, numbers(theirs, "pointing"), numbers(ours, "pointing"))
 
 # %% [markdown]
 # How many maps were all zero, and so say nothing (the class has no positive evidence in any part of the image):
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Maps that are zero everywhere, of all that were made.", "name": "tab-empty"} tags=["hide-input"]
 def empties(found):
     return {(method, name): both[name].empty for method, both in found.items() for name in trained}
 

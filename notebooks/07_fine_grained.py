@@ -131,7 +131,7 @@ figures.intervals(pd.concat(frames), "category", "value", list(names.values()), 
 # on Only-BG-T are meant to come close to these two ends; training on Original lies wherever it uses its backgrounds.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Share of the test images in each category, in percent, by training set.", "name": "tab-categories"} tags=["hide-input"]
 def cells(found):
     return {(name, category): found[name][category] for name in found for category in names}
 
@@ -149,7 +149,7 @@ report.side_by_side(
 # The check, for each of the three models: Required minus Fools, and the difference of the accuracies.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Both sides of the equation: Required minus Fools, and the difference of two accuracies, in points.", "name": "tab-balance"} tags=["hide-input"]
 def sides(source):
     found = {name: breakdown.balance(source.answers(name)) for name in trained} if source else {}
     return {(name, side): found[name][side] for name in found for side in (0, 1)}

@@ -109,7 +109,7 @@ curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG
 # gets smaller.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Points on each test set for each point on ImageNet, with 95 % intervals and correlation.", "name": "tab-slopes"} tags=["hide-input"]
 def cells(origin):
     if origin not in frames:
         return {}
@@ -131,7 +131,7 @@ report.side_by_side("points per point on ImageNet", names, *(cells(origin) for o
 # record with {glue:text}`challenge_backgrounds`. With fewer backgrounds an object falls less often.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Every network: the paper's, its authors' and those that we scored; accuracy in percent, BG-Gap in points.", "name": "tab-every-network"} tags=["hide-input"]
 every = [published[published["where"] != progress.NEWER]]
 for origin in (one for one in scored if one in frames):
     every.append(pd.concat([frames[origin], progress.extras(sources[origin])]).assign(where=whose[origin]))

@@ -62,7 +62,7 @@ curves.tradeoff({titles[origin]: experiments.tradeoff(models) for origin, models
 # The paper has the first two rows only, and draws Mixed-Rand once.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "What each way to train does to accuracy and to the BG-Gap.", "name": "tab-remedies"} tags=["hide-input"]
 def numbers(models):
     rows = {}
     for name, one in models.items():
@@ -90,7 +90,7 @@ report.side_by_side(
 # The last layer needs a trained network, but where one exists it needs only the seconds in brackets.
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "How long training takes, in seconds; in brackets retraining the last layer alone.", "name": "tab-cost"} tags=["hide-input"]
 def cost(models):
     rows = {}
     for name, one in models.items():
@@ -113,7 +113,7 @@ report.side_by_side(
 # The published last layers stand on networks that were trained on all of ImageNet; ours on networks trained on Original. So
 # compare how far a row moves from the row above it, not where it stands. Accuracy in %.
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Retraining the last layer: others' features from ImageNet, and ours; accuracy in percent.", "name": "tab-last-layer"} tags=["hide-input"]
 names = {"resnet50": "ResNet-50", "vit_b_16": "ViT-B/16"}
 heads = {"original": "Original", "mixed_rand": "Mixed-Rand", "original_and_mixed_rand": "both"}
 dfr = paper.table("other_results").query("study == 'dfr'")

@@ -98,7 +98,7 @@ curves.lines(panels(smaller), "level", "share of the training images", logarithm
 # ## Paper, record, this run
 
 
-# %% tags=["hide-input"]
+# %% table={"caption": "The ends of both experiments: number of training classes, and share of the images.", "name": "tab-levels"} tags=["hide-input"]
 def numbers(levels, kind):
     if len(levels) < 2:
         return {}

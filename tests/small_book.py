@@ -15,7 +15,8 @@ PAGES = ("how_to_read", "how_to_run", "scale_out", "your_model", "data", "glossa
 FIRST = """# %% [markdown]
 # # A line
 #
-# Its slope is $a$. Next: [the second chapter](02_second.ipynb). Its colour is of no consequence, as
+# Its slope is $a$, see {numref}`tab-numbers`. Next: [the second chapter](02_second.ipynb). Its colour is of no
+# consequence, as
 # `study.answers("original",colour="blue_or_whatever_the_one_who_looks_likes_best")` shows.
 #
 # $$
@@ -40,7 +41,7 @@ plt.show()
 # %%
 print("python:", sys.executable, "folder:", os.getcwd(), "slope:", slope)
 
-# %% tags=["hide-input"]
+# %% table={"caption": "Numbers of no meaning.", "name": "tab-numbers"} tags=["hide-input"]
 from IPython.display import Markdown
 
 row = "|".join(["A network with a name"] + 9 * ["**54.3** [50.1, 58.2]"])

@@ -42,6 +42,8 @@ def test_the_book_is_rendered(index: Path, project: Path) -> None:
     page = (index.parent / "01_first.html").read_text()
     assert 'alt="a line that rises"' in page
     assert "Fig. 1.1" in page and "A straight line." in page
+    assert "Table 1.1" in page and "Numbers of no meaning." in page
+    assert re.search(r'see <a [^>]*href="#tab-numbers"[^>]*><span[^>]*>Table 1.1', page)
     assert f"python: {sys.executable} folder: {project} slope: 3" in page
     assert "noise" not in page, "stderr must not be shown"
     assert "words" not in page, "the cell of default parameters must not be shown"
@@ -232,3 +234,19 @@ def test_no_chapter(tmp_path: Path) -> None:
 
 def test_the_chapters_of_this_project_are_in_step() -> None:
     assert sync_notebooks(PROJECT, check=True) == []
+
+
+def test_every_table_and_figure_of_the_chapters_has_a_name_and_a_caption() -> None:
+    names = []
+    for chapter in find_chapters(PROJECT):
+        for cell in (one for one in chapter.read().cells if one.cell_type == "code"):
+            table = re.search(r"^report\.(table|side_by_side)\(", cell.source, re.M)
+            figure = re.search(r"^(grid|(figures|curves)\.(?!chart_style|photo_style)\w+\()", cell.source, re.M)
+            about = cell.metadata.get("table") if table else cell.metadata.get("mystnb", {}).get("figure")
+            if table or figure:
+                assert about, f"{chapter.name}: {cell.source[:60]}"
+                assert about["caption"].endswith("."), about
+                names.append(about["name"])
+            if figure:
+                assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40, about
+    assert len(names) == len(set(names)) > 40

@@ -165,7 +165,9 @@ def _assemble(
     shutil.copy(root / "_config.yml", source)
     for chapter in chapters:
         if chapter in present:
-            shutil.copy(place / "executed" / f"{chapter.name}.ipynb", source)
+            notebook = nbformat.read(place / "executed" / f"{chapter.name}.ipynb", 4)
+            _number_tables(notebook)
+            nbformat.write(notebook, source / f"{chapter.name}.ipynb")
             continue
         # Other pages may link to it, so a chapter that was not run is a page that says so.
         note = f"# {chapter.title()}\n\nThis chapter is not part of this build. `in9 book --profile {place.name} "
@@ -187,6 +189,21 @@ def _assemble(
     if forgotten:
         raise In9Error(f"book/_toc.yml does not list {', '.join(forgotten)}: add it, so that it gets into the book.")
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf8")
+
+
+def _number_tables(notebook: Any) -> None:
+    """Give the tables of cells that say so (``table``: caption and name) a number and a caption, in place.
+
+    In JupyterLab they are plain Markdown; only the renderer reads directives.
+    """
+    for cell in (one for one in notebook.cells if "table" in one.metadata):
+        about = cell.metadata["table"]
+        for output in cell.outputs:
+            if "text/markdown" in output.get("data", {}):
+                lines = output.data["text/markdown"]
+                output.data["text/markdown"] = (
+                    f":::{{table}} {about['caption']}\n:name: {about['name']}\n\n{lines}\n:::\n"
+                )
 
 
 def _drop_missing(entry: dict[str, Any], source: Path) -> set[str]:

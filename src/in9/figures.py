@@ -1,6 +1,6 @@
 """Figures: drawn from tidy frames and arrays only; one colour and one name for each variant, everywhere.
 
-Charts are meant as SVG and photographs as PNG: call ``chart_style`` or ``photo_style`` before drawing.
+Charts are meant as SVG and photographs as JPEG: call ``chart_style`` or ``photo_style`` before drawing.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _style(image_format: str) -> None:
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     mpl.rcParams.update(
         {
-            "figure.dpi": 120 if image_format == "png" else 100,  # photographs as wide as the column of the page
+            "figure.dpi": 120 if image_format == "jpeg" else 100,  # photographs as wide as the column of the page
             "savefig.dpi": 150,
             "svg.fonttype": "none",
             "svg.hashsalt": "in9",
@@ -96,7 +96,8 @@ def _style(image_format: str) -> None:
     except ImportError:
         return
     if get_ipython() is not None:
-        set_matplotlib_formats(image_format, **({"metadata": {"Date": None}} if image_format == "svg" else {}))
+        options = {"svg": {"metadata": {"Date": None}}, "jpeg": {"pil_kwargs": {"quality": 90}}}
+        set_matplotlib_formats(image_format, **options[image_format])
 
 
 def chart_style() -> None:
@@ -105,8 +106,8 @@ def chart_style() -> None:
 
 
 def photo_style() -> None:
-    """The book's style for pictures of images; in a notebook they are shown as PNG."""
-    _style("png")
+    """The book's style for pictures of images; in a notebook they are shown as JPEG, which keeps pages small."""
+    _style("jpeg")
 
 
 def _closed(figure: Figure) -> Figure:
