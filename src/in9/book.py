@@ -146,10 +146,18 @@ def _run(chapter: Chapter, identity: Mapping[str, Any], root: Path, place: Path,
             f"  {error.error}"
         ) from None
     record = records.plain({**identity, **records.provenance(time.perf_counter() - begin, "")})
+    record["data"] = _data_hash(root / "data" / identity["profile"])
     notebook.metadata["in9"] = record
     nbformat.write(notebook, running)
     running.replace(executed)
     return record
+
+
+def _data_hash(folder: Path) -> str | None:
+    """The content of the profile's collection, or None where it is not here."""
+    from in9.collection import Collection
+
+    return Collection(folder).hash if (folder / "manifest.json").is_file() else None
 
 
 def _assemble(
@@ -175,6 +183,7 @@ def _assemble(
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source / f"{chapter.name}.ipynb")
     texts = {
         "status.md": lambda: _status(present),
+        "records.md": lambda: _record_status(root / "records"),
         "chapters.md": lambda: "".join(f"- {{doc}}`/{one.name}`\n" for one in present),
         "profile.md": lambda: f"This build uses the profile `{place.name}`. {about}\n",
         "claims.md": lambda: "The table of claims is not part of this build.\n",
@@ -221,16 +230,52 @@ def _drop_missing(entry: dict[str, Any], source: Path) -> set[str]:
 
 
 def _status(present: Mapping[Chapter, Mapping[str, Any]]) -> str:
-    """A Markdown table: each chapter with what it was run by, when, where and for how long."""
-    rows = ["| chapter | parameters | seconds | finished (UTC) | commit | machine |", "|---|---|--:|---|---|---|"]
+    """A Markdown table: each chapter with what it was run by and on, when, where and for how long."""
+    rows = ["| chapter | parameters | data | seconds | finished (UTC) | commit | machine |"]
+    rows += ["|---|---|---|--:|---|---|---|"]
     for chapter, record in present.items():
         values = ", ".join(f"{name} = {value}" for name, value in record["parameters"].items())
         commit = (record["commit"] or "none") + (", changed" if record["uncommitted_changes"] else "")
-        hardware = f"{record['processor']}, {record['cores']} cores, GPU: {record['gpu'] or 'none'}"
-        when = record["when"][:16].replace("T", " ")
-        cells = (f"{{doc}}`/{chapter.name}`", values, record["seconds"], when, commit, hardware)
+        data = f"`{record['data']}`" if record.get("data") else "none"
+        cells = (
+            f"{{doc}}`/{chapter.name}`",
+            values,
+            data,
+            record["seconds"],
+            _minute(record),
+            commit,
+            _machine(record),
+        )
         rows.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
+
+
+def _record_status(folder: Path) -> str:
+    """A Markdown table: the project's records by kind, with how long they took in all, when and on what."""
+    rows = [
+        "| records | number | hours in all | first and last (UTC) | commits | machines |",
+        "|---|--:|--:|---|---|---|",
+    ]
+    for place in sorted(path for path in folder.glob("*") if path.is_dir()):
+        every = records.Store(place).all()
+        for kind in sorted({record.kind for record in every}):
+            facts = [record.provenance for record in every if record.kind == kind]
+            times = sorted(_minute(one) for one in facts)
+            hours = sum(one["seconds"] for one in facts) / 3600
+            span = " to ".join(dict.fromkeys((times[0], times[-1])))
+            commits = ", ".join(sorted({str(one["commit"]) for one in facts}))
+            machines = "; ".join(sorted({_machine(one) for one in facts}))
+            cells = (f"{place.name}: {kind.replace('_', ' ')}", len(facts), f"{hours:.1f}", span, commits, machines)
+            rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(rows) + "\n" if len(rows) > 2 else "The project has no records yet.\n"
+
+
+def _minute(facts: Mapping[str, Any]) -> str:
+    return str(facts["when"])[:16].replace("T", " ")
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    return f"{facts['processor']}, {facts['cores']} cores, GPU: {facts['gpu'] or 'none'}"
 
 
 def _render(root: Path, place: Path, present: Mapping[Chapter, Any]) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -96,7 +96,10 @@ def _style(image_format: str) -> None:
     except ImportError:
         return
     if get_ipython() is not None:
-        options = {"svg": {"metadata": {"Date": None}}, "jpeg": {"pil_kwargs": {"quality": 90}}}
+        options: dict[str, dict[str, Any]] = {
+            "svg": {"metadata": {"Date": None}},
+            "jpeg": {"pil_kwargs": {"quality": 90}},
+        }
         set_matplotlib_formats(image_format, **options[image_format])
 
 
