@@ -166,3 +166,7 @@ report.side_by_side(
 #
 # Ask one position of the dial for its whole matrix: `positions[last].matrix(["original", "mixed_rand"])`. Does training on
 # Mixed-Rand bring the gap to zero even where the background tells everything?
+#
+# ## Next
+#
+# {doc}`/02_backgrounds_suffice`: networks that never see an object, and name it all the same.

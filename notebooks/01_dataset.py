@@ -141,3 +141,7 @@ report.side_by_side(
 # Which objects of a class are hard to tell in *Only-FG*, where the background is gone? Run
 # `study.gallery(number=3)` for other images, or build a collection from your own copy of Tiny ImageNet with
 # `in9 build tiny-imagenet data/tiny --archive tiny-imagenet-200.zip`.
+#
+# ## Next
+#
+# {doc}`/00_instrument`: before the data are put to use, the measures themselves are tested where the answer is known.

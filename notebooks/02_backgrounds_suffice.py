@@ -104,3 +104,7 @@ report.side_by_side(
 #
 # Train on one more set and look at its row: `study.matrix(["mixed_next"])`. Why does training on Mixed-Next, where the
 # background always names the *next* class, do worse than chance on Only-BG-T?
+#
+# ## Next
+#
+# {doc}`/03_bg_gap`: what the right background is worth to a network that does see the object.

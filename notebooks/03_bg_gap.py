@@ -170,3 +170,7 @@ report.table(
 #
 # Does the gap shrink if the network sees fewer pixels of background? Train with tighter crops:
 # `study.answers("original", augmentation=in9.augmentation.Augmentation(smallest_crop=0.9)).gap()`.
+#
+# ## Next
+#
+# {doc}`/04_adversarial_backgrounds`: instead of a random background, the worst one.

@@ -211,3 +211,7 @@ report.side_by_side(
 # Which rule do fewer backgrounds change more? Compare `ours["in9l"].growth("targeted")` with
 # `ours["in9l"].growth("untargeted")`. For challenge accuracy alone on a model of your own, use
 # `in9.adversarial.challenge`, which stops at each object's first error.
+#
+# ## Next
+#
+# {doc}`/05_mixed_rand_training`: what becomes of all this when backgrounds tell nothing in training.

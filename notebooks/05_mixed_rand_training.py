@@ -162,3 +162,7 @@ report.side_by_side(
 # How long does drawing anew take to pay? Train both ways for longer:
 # `study.answers("mixed_rand", epochs=30, fresh_backgrounds=False).accuracy("mixed_rand")`, and the same without the last
 # argument.
+#
+# ## Next
+#
+# {doc}`/06_saliency`: whether such a network also looks elsewhere.

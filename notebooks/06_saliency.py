@@ -188,3 +188,7 @@ report.side_by_side(
 # `study.measure("saliency", study.recipes(trained), **study.profile.saliency, of="predicted")`, and read them with
 # `by_training_set`. Or take other test images in {numref}`fig-saliency` with
 # `saliency.examples(classifiers, study.collection, number=3)`.
+#
+# ## Next
+#
+# {doc}`/07_fine_grained`: which images need their background, and which are misled by it.

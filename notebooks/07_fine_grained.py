@@ -208,3 +208,7 @@ grid
 # The other reading of the paper takes each prediction from another model:
 # `breakdown.of_three(*(study.answers(name) for name in ("original", "mixed_rand", "only_bg_t")))`. How many images would be
 # BG Required then, and why do the Fools grow?
+#
+# ## Next
+#
+# {doc}`/08_benchmark_progress`: whether networks that do better on ImageNet depend less on backgrounds.

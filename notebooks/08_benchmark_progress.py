@@ -181,3 +181,7 @@ report.table(
 # Add a point: `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR` scores a network ({doc}`/your_model` has more ways), and
 # `in9 book --only 08` draws this chapter anew. Does Only-BG-T rise by the other rule, too?
 # `progress.slopes(progress.measured(progress.scores(record), "restricted"))`
+#
+# ## Next
+#
+# {doc}`/09_what_helps`: cheaper remedies than training on Mixed-Rand alone.

@@ -156,3 +156,7 @@ report.table(rows)
 #
 # Other last layers: `study.answers("original", head_on="only_fg").gap()` retrains on objects alone. And other mixtures:
 # `study.answers("original+mixed_rand+only_fg").gap()`.
+#
+# ## Next
+#
+# {doc}`/10_why_pretrained`: why networks trained on all of ImageNet have smaller gaps: finer classes, or more images?

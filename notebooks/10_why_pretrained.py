@@ -150,3 +150,7 @@ report.side_by_side(
 #
 # Do both explanations add up? `study.answers("original", fine=4, fraction=0.25, epochs=40).gap()`. What would
 # training on Mixed-Rand with finer classes give: `study.answers("mixed_rand", fine=4).gap()`?
+#
+# ## Next
+#
+# {doc}`/11_explore`: put any object on any background yourself.
