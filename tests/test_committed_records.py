@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from in9.calibration import dial_profile
 from in9.evaluation import TEST_SETS
+from in9.measuring import rerun
+from in9.profiles import profile_named
 from in9.recipes import TRAINING_SETS
 from in9.study import Answers, Study
 from in9.workspace import Workspace, find_workspace
@@ -49,3 +52,12 @@ def test_were_measured_on_one_data_set_and_say_how(study: Study) -> None:
 def test_hold_numbers_only() -> None:
     for path in find_workspace(ROOT).committed.rglob("*"):
         assert path.is_dir() or (path.suffix == ".json" and path.stat().st_size < 300_000), path
+
+
+def test_agree_with_a_small_rerun(tmp_path: Path) -> None:
+    """Data drawn anew, a network trained anew with another seed: what comes out lies where the record says."""
+    (tmp_path / "records").symlink_to(find_workspace(ROOT).committed)
+    middle = dial_profile(profile_named("control"), 0.5)
+    frame = rerun(Study(middle, device="cpu", workspace=Workspace(tmp_path), progress=False))
+    assert len(frame) == len(TEST_SETS) + 1
+    assert frame["agrees"].all(), frame.to_string()
