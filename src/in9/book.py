@@ -230,24 +230,22 @@ def _drop_missing(entry: dict[str, Any], source: Path) -> set[str]:
 
 
 def _status(present: Mapping[Chapter, Mapping[str, Any]]) -> str:
-    """A Markdown table: each chapter with what it was run by and on, when, where and for how long."""
-    rows = ["| chapter | parameters | data | seconds | finished (UTC) | commit | machine |"]
-    rows += ["|---|---|---|--:|---|---|---|"]
+    """A Markdown table: each chapter with what it was run by and on, when and for how long; and the machine."""
+    machines = sorted({_machine(record) for record in present.values()})
+    several = len(machines) > 1
+    heads = ["chapter", "parameters", "data", "seconds", "finished (UTC)", "commit", *(["machine"] if several else [])]
+    rows = [
+        "| " + " | ".join(heads) + " |",
+        "|" + "|".join("--:" if one == "seconds" else ":--" for one in heads) + "|",
+    ]
     for chapter, record in present.items():
         values = ", ".join(f"{name} = {value}" for name, value in record["parameters"].items())
-        commit = (record["commit"] or "none") + (", changed" if record["uncommitted_changes"] else "")
-        data = f"`{record['data']}`" if record.get("data") else "none"
-        cells = (
-            f"{{doc}}`/{chapter.name}`",
-            values,
-            data,
-            record["seconds"],
-            _minute(record),
-            commit,
-            _machine(record),
-        )
+        commit = (record["commit"] or "none")[:8] + (", changed" if record["uncommitted_changes"] else "")
+        data = f"`{record['data'][:8]}`" if record.get("data") else "none"
+        cells = [f"{{doc}}`/{chapter.name}`", values, data, round(record["seconds"]), _minute(record), commit]
+        cells += [_machine(record)] if several else []
         rows.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows) + ("\n" if several else f"\n\nAll on {machines[0]}.\n" if machines else "\n")
 
 
 def _record_status(folder: Path) -> str:
@@ -263,7 +261,7 @@ def _record_status(folder: Path) -> str:
             times = sorted(_minute(one) for one in facts)
             hours = sum(one["seconds"] for one in facts) / 3600
             span = " to ".join(dict.fromkeys((times[0], times[-1])))
-            commits = ", ".join(sorted({str(one["commit"]) for one in facts}))
+            commits = ", ".join(sorted({str(one["commit"])[:8] for one in facts}))
             machines = "; ".join(sorted({_machine(one) for one in facts}))
             cells = (f"{place.name}: {kind.replace('_', ' ')}", len(facts), f"{hours:.1f}", span, commits, machines)
             rows.append("| " + " | ".join(map(str, cells)) + " |")
