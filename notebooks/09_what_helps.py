@@ -45,7 +45,7 @@ report.glue(
     seeds=len(ours["head"].records),
     data_name=study.profile.name,
 )
-report.markdown(study.describe())
+report.markdown(study.describe(study.profile.remedy_seeds))
 
 # %% [markdown]
 # {numref}`fig-remedies` has the best place at the lower right: right on whole images, whatever the background is worth.

@@ -62,7 +62,7 @@ report.glue(
     size_verdict=verdict[calibration.holds_zero(change(smaller["run"]))],
     data_name=study.profile.name,
 )
-report.markdown(study.describe())
+report.markdown(study.describe(study.profile.level_seeds))
 
 
 # %% tags=["hide-input"]

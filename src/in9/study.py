@@ -155,17 +155,22 @@ class Study:
         """Whether there are pictures to show: the data lie here, or may be built."""
         return self.compute or (self.workspace.data / self.profile.name / "manifest.json").is_file()
 
-    def describe(self) -> str:
-        """One paragraph for the reader: data, network, training and how long it took."""
-        recipe, answers = self.profile.recipe, self.answers("original")
+    def describe(self, seeds: Sequence[int] | None = None) -> str:
+        """One paragraph for the reader: data, network, training and how long it took.
+
+        ``seeds`` are those of the trainings that the reader sees, if they are not the profile's.
+        """
+        chosen = seeds or self.profile.seeds
+        recipe = self.profile.recipe
+        answers = Answers(self.evaluations([self.recipe("original", seed) for seed in chosen]))
         facts, images = answers.records[0].provenance, answers.records[0].results["training"]["images"]
-        seeds = "one seed" if len(self.profile.seeds) == 1 else f"{len(self.profile.seeds)} seeds"
+        number = "one seed" if len(chosen) == 1 else f"{len(chosen)} seeds"
         seconds = answers.seconds / len(answers.records)
         drawn = "Nothing was computed for these pages: what they call this run is our record. " if self.recorded else ""
         return (
             drawn
             + f"Profile `{self.profile.name}`. {self.profile.about} Each training set trains a `{recipe.architecture}` "
-            f"for {recipe.epochs} epochs on {images:,} images ({seeds}); training and testing one took "
+            f"for {recipe.epochs} epochs on {images:,} images ({number}); training and testing one took "
             f"{seconds:,.0f} s on {facts['gpu'] or facts['processor']}."
         )
 
