@@ -60,7 +60,7 @@ $(READY): pyproject.toml constraints.txt
 	    exit 1; \
 	fi; \
 	echo "Installing the requirements into $(VENV) (once; minutes, about 6 GB on Linux) ..."; \
-	if command -v uv >/dev/null; then uv pip install --quiet --python $(VENV)/bin/python -e '.[dev]' -c constraints.txt; \
+	if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -e '.[dev]' -c constraints.txt; \
 	else $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt; fi; \
 	if ! trouble=$$($(VENV)/bin/python -c '$(CHECK_TORCH)' 2>&1); then \
 	    reason=$$(printf '%s' "$$trouble" | tail -n 1); \
