@@ -54,9 +54,8 @@ PROFILE = Profile(
 )
 
 
-@pytest.fixture(scope="module")
-def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("experiments"))
+def furnished(workspace: Workspace, collection: Collection) -> Workspace:
+    """The workspace, with data for ``PROFILE`` and for each position of its dial."""
     shutil.copytree(collection.path, workspace.data / "trial")
     for rho in PROFILE.dial:  # the small collection stands in where building is not the point
         name = calibration.dial_profile(PROFILE, rho).name
@@ -64,6 +63,11 @@ def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory) 
         manifest = workspace.data / name / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"rho": 0.8', f'"rho": {rho}'))
     return workspace
+
+
+@pytest.fixture(scope="module")
+def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return furnished(Workspace(tmp_path_factory.mktemp("experiments")), collection)
 
 
 def open_study(workspace: Workspace, profile: Profile = PROFILE, compute: bool = True) -> Study:

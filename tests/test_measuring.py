@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_experiments import PROFILE
+from test_experiments import PROFILE, furnished
 
-from in9 import calibration, measuring
+from in9 import measuring
 from in9 import study as study_module
 from in9.claims import NO_RECORD, findings
 from in9.collection import Collection
@@ -41,13 +41,7 @@ def said() -> list[str]:
 @pytest.fixture(scope="module")
 def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Workspace:
     """A project in which everything was measured."""
-    workspace = Workspace(tmp_path_factory.mktemp("measuring"))
-    shutil.copytree(collection.path, workspace.data / "trial")
-    for rho in TRIAL.dial:  # the small collection stands in where building is not the point
-        name = calibration.dial_profile(TRIAL, rho).name
-        shutil.copytree(collection.path, workspace.data / name)
-        manifest = workspace.data / name / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"rho": 0.8', f'"rho": {rho}'))
+    workspace = furnished(Workspace(tmp_path_factory.mktemp("measuring")), collection)
     measure(open_study(workspace), say=said.append)
     return workspace
 
