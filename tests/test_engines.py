@@ -12,20 +12,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import test_study
 import torch
 
 from in9 import chapters, engines, training
 from in9.augmentation import Augmentation
-from in9.building import Split
 from in9.chapters import Chapter
 from in9.collection import Collection
 from in9.engines import run_in_processes, run_units, visible_gpus
 from in9.errors import In9Error
-from in9.profiles import Profile
 from in9.recipes import Recipe
 from in9.records import Record, plain
 from in9.study import Study
@@ -38,13 +37,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed file .*/dev/null:ResourceWarning"),
 ]
 
-PROFILE = Profile(
-    name="trial",
-    about="A trial.",
-    source="synthetic",
-    real=False,
-    source_options=MappingProxyType({"rho": 0.8, "per_class": 12, "image_size": 32}),
-    split=Split(test=1 / 3, validation=1 / 3),
+PROFILE = replace(
+    test_study.PROFILE,
+    seeds=(0,),
     recipe=Recipe("original", "small_resnet_w8_b1", 1, 12, learning_rate=0.05, augmentation=Augmentation()),
 )
 

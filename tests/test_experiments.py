@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import test_study
 import torch
 
 mpl.use("Agg")
 
 from in9 import calibration, curves, experiments, training
-from in9.augmentation import Augmentation
-from in9.building import Split
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.profiles import Profile, profile_named
@@ -32,21 +30,10 @@ from in9.training import train
 from in9.variants import load_pool
 from in9.workspace import Workspace
 
-PROFILE = Profile(
-    name="trial",
-    about="A trial.",
-    source="synthetic",
-    real=False,
-    source_options=MappingProxyType({"rho": 0.8, "per_class": 12, "image_size": 32}),
-    split=Split(test=1 / 3, validation=1 / 3),
-    recipe=Recipe(
-        architecture="small_resnet_w8_b1_pool",
-        epochs=1,
-        batch_size=12,
-        learning_rate=0.05,
-        schedule="cosine",
-        augmentation=Augmentation(smallest_crop=0.5),
-    ),
+PROFILE = replace(
+    test_study.PROFILE,
+    seeds=(0,),
+    recipe=replace(test_study.PROFILE.recipe, architecture="small_resnet_w8_b1_pool"),
     dial=(0.0, 1.0),
     dial_seeds=(0,),
     fine_levels=(1, 2),
