@@ -7,8 +7,9 @@ that the chapters read to the project's own, ``rerun`` asks whether a new traini
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +23,7 @@ from in9.evaluation import TEST_SETS
 from in9.focus import looked_into
 from in9.records import Record, Store
 from in9.statistics import Estimate
-from in9.study import Answers, Study
+from in9.study import Answers, NotMeasured, Study
 
 PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
     {
@@ -79,23 +80,13 @@ class _Noting(Store):
         return record
 
 
-@contextmanager
-def _noted(study: Study) -> Iterator[dict[str, Record]]:
-    """The records that the study finds meanwhile, by their keys."""
-    before, study.store = study.store, _Noting(study.store.folder)
-    try:
-        yield study.store.asked
-    finally:
-        study.store = before
-
-
 def keep(study: Study) -> list[Path]:
     """Make the records that the chapters read the project's own, under ``records/``; return the files that changed.
 
     Those of the study's profile and of the dial's positions replace what the project had of them; records that no
     chapter reads any more go. Where a part was not measured here, the project keeps what it had.
 
-    Raises In9Error for a study that was opened to compute.
+    Raises In9Error for a damaged record, and ValueError for a study that was opened to compute.
     """
     if study.compute or study.recorded:
         raise ValueError("Records are kept by a study of this machine's records: open it with compute=False.")
@@ -119,14 +110,13 @@ def _committed(study: Study) -> Study:
 
 def _read_by_chapters(study: Study) -> dict[str, Record]:
     """The records of a study that its parts read, by their keys."""
-    with _noted(study) as asked:
-        for name, part in PARTS.items():
-            if name != "dial":
-                try:
-                    part(study)
-                except In9Error:  # not all of it was measured
-                    continue
-    return dict(asked)
+    reader = copy(study)
+    reader.store = store = _Noting(study.store.folder)
+    for name, part in PARTS.items():
+        if name != "dial":  # its positions are studies of their own
+            with suppress(NotMeasured):
+                part(reader)
+    return store.asked
 
 
 def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> pd.DataFrame:
