@@ -40,12 +40,15 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
+PROFILE = Annotated[str, typer.Option(help="smoke, control, tiny or paper.")]
+DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+JOBS = Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")]
 ENGINE = Annotated[str | None, typer.Option(help="Where trainings run: local or ray; default: IN9_ENGINE, or local.")]
 
 
 @app.command()
 def book(
-    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
+    profile: PROFILE = "control",
     only: Annotated[list[str] | None, typer.Option(help="A chapter's number or name; may be given again.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A chapter's parameter as name=value.")] = None,
     fresh: Annotated[bool, typer.Option(help="Run chapters again that are up to date.")] = False,
@@ -109,11 +112,11 @@ def export(
 
 @app.command()
 def train(
-    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
+    profile: PROFILE = "control",
     on: Annotated[list[str] | None, typer.Option(help="A variant, or in9l; may be given again. Default: all.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: DEVICE = "auto",
     engine: ENGINE = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")] = None,
+    jobs: JOBS = None,
 ) -> None:
     """Train a profile's classifiers, evaluate them on every test set and print accuracy and BG-Gap."""
     from in9.recipes import TRAINING_SETS
@@ -129,11 +132,11 @@ def train(
 
 @app.command()
 def measure(
-    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "control",
+    profile: PROFILE = "control",
     only: Annotated[list[str] | None, typer.Option(help="A part, such as matrix; may be given again.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: DEVICE = "auto",
     engine: ENGINE = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")] = None,
+    jobs: JOBS = None,
 ) -> None:
     """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
 
@@ -149,10 +152,10 @@ def measure(
 
 @app.command()
 def rerun(
-    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "tiny",
+    profile: PROFILE = "tiny",
     on: Annotated[str, typer.Option(help="A variant, or in9l.")] = "original",
     seed: Annotated[int | None, typer.Option(help="A seed that the record does not have; default: the next.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: DEVICE = "auto",
 ) -> None:
     """Train one network anew and say whether it agrees with the project's record; exit status 1 if it does not."""
     from in9.measuring import rerun as train_again
@@ -177,7 +180,6 @@ SET = Annotated[
 TOP1 = Annotated[float | None, typer.Option(help="Its published accuracy on ImageNet in %, for the book.")]
 NAME = Annotated[str | None, typer.Option(help="What to call it in tables; default: MODEL.")]
 SPLIT = Annotated[str, typer.Option(help="The split of a collection: test, validation or train.")]
-DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
 JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and its table here.")]
 
@@ -300,7 +302,7 @@ def fetch(
 
 @app.command()
 def records(
-    profile: Annotated[str, typer.Option(help="smoke, control, tiny or paper.")] = "tiny",
+    profile: PROFILE = "tiny",
     committed: Annotated[bool, typer.Option(help="The project's records instead of this machine's.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Copy what the chapters read here to the project's.")] = False,
 ) -> None:
