@@ -231,41 +231,45 @@ def _drop_missing(entry: dict[str, Any], source: Path) -> set[str]:
 
 def _status(present: Mapping[Chapter, Mapping[str, Any]]) -> str:
     """A Markdown table: each chapter with what it was run by and on, when and for how long; and the machine."""
+    from in9 import report  # here, because it imports pandas
+
     machines = sorted({_machine(record) for record in present.values()})
-    several = len(machines) > 1
-    heads = ["chapter", "parameters", "data", "seconds", "finished (UTC)", "commit", *(["machine"] if several else [])]
     rows = [
-        "| " + " | ".join(heads) + " |",
-        "|" + "|".join("--:" if one == "seconds" else ":--" for one in heads) + "|",
+        {
+            "chapter": f"{{doc}}`/{chapter.name}`",
+            "parameters": ", ".join(f"{name} = {value}" for name, value in record["parameters"].items()),
+            "data": f"`{record['data'][:8]}`" if record.get("data") else "none",
+            "seconds": round(record["seconds"]),
+            "finished (UTC)": _minute(record),
+            "commit": (record["commit"] or "none")[:8] + (", changed" if record["uncommitted_changes"] else ""),
+        }
+        | ({"machine": _machine(record)} if len(machines) > 1 else {})
+        for chapter, record in present.items()
     ]
-    for chapter, record in present.items():
-        values = ", ".join(f"{name} = {value}" for name, value in record["parameters"].items())
-        commit = (record["commit"] or "none")[:8] + (", changed" if record["uncommitted_changes"] else "")
-        data = f"`{record['data'][:8]}`" if record.get("data") else "none"
-        cells = [f"{{doc}}`/{chapter.name}`", values, data, round(record["seconds"]), _minute(record), commit]
-        cells += [_machine(record)] if several else []
-        rows.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
-    return "\n".join(rows) + ("\n" if several else f"\n\nAll on {machines[0]}.\n" if machines else "\n")
+    return report.table(rows).data + (f"\n\nAll on {machines[0]}.\n" if len(machines) == 1 else "\n")
 
 
 def _record_status(folder: Path) -> str:
     """A Markdown table: the project's records by kind, with how long they took in all, when and on what."""
-    rows = [
-        "| records | number | hours in all | first and last (UTC) | commits | machines |",
-        "|---|--:|--:|---|---|---|",
-    ]
+    from in9 import report
+
+    rows = []
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
         every = records.Store(place).all()
         for kind in sorted({record.kind for record in every}):
             facts = [record.provenance for record in every if record.kind == kind]
-            times = sorted(_minute(one) for one in facts)
-            hours = sum(one["seconds"] for one in facts) / 3600
-            span = " to ".join(dict.fromkeys((times[0], times[-1])))
-            commits = ", ".join(sorted({str(one["commit"])[:8] for one in facts}))
-            machines = "; ".join(sorted({_machine(one) for one in facts}))
-            cells = (f"{place.name}: {kind.replace('_', ' ')}", len(facts), f"{hours:.1f}", span, commits, machines)
-            rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows) + "\n" if len(rows) > 2 else "The project has no records yet.\n"
+            times = sorted(map(_minute, facts))
+            rows.append(
+                {
+                    "records": f"{place.name}: {kind.replace('_', ' ')}",
+                    "number": len(facts),
+                    "hours in all": sum(one["seconds"] for one in facts) / 3600,
+                    "first and last (UTC)": " to ".join(dict.fromkeys((times[0], times[-1]))),
+                    "commits": ", ".join(sorted({str(one["commit"])[:8] for one in facts})),
+                    "machines": "; ".join(sorted(set(map(_machine, facts)))),
+                }
+            )
+    return f"{report.table(rows).data}\n" if rows else "The project has no records yet.\n"
 
 
 def _minute(facts: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from in9.statistics import Estimate
 
 ORIGINS = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
 NOTHING = "–"
-NARROW = "\u00a0"  # a space at which no line is broken
+NO_BREAK = "\u00a0"  # a space at which no line is broken
 
 
 class Text(str):
@@ -52,7 +52,7 @@ def cell(value: Any, digits: int = 1) -> str:
         return NOTHING
     if isinstance(value, Estimate):
         number, _, interval = value.text(digits).partition(" ")
-        return f"**{number}** {interval.replace(' ', NARROW)}"
+        return f"**{number}** {interval.replace(' ', NO_BREAK)}"
     if isinstance(value, Integral):
         return f"{value:,}"
     return f"{float(value):z.{digits}f}" if isinstance(value, Real) else str(value)

@@ -168,8 +168,8 @@ class Study:
         seconds = answers.seconds / len(answers.records)
         drawn = "Nothing was computed for these pages: what they call this run is our record. " if self.recorded else ""
         return (
-            drawn
-            + f"Profile `{self.profile.name}`. {self.profile.about} Each training set trains a `{recipe.architecture}` "
+            f"{drawn}Profile `{self.profile.name}`. {self.profile.about} "
+            f"Each training set trains a `{recipe.architecture}` "
             f"for {recipe.epochs} epochs on {images:,} images ({number}); training and testing one took "
             f"{seconds:,.0f} s on {facts['gpu'] or facts['processor']}."
         )
