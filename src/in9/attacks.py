@@ -81,6 +81,10 @@ class Attacks:
         flags = np.stack([from_digits(one["fooled_by_class"][label]) == 1 for one in self.results])
         return statistics.accuracy(flags[:, others], self.labels[others])
 
+    def weakest(self) -> statistics.Estimate:
+        """``fooled`` of the target class to which the fewest foregrounds fall."""
+        return min((self.fooled(label) for label in range(NUM_CLASSES)), key=lambda one: one.value)
+
     def by_class(self) -> pd.DataFrame:
         """The paper's table, one row for each target class: target, value, low, high in percent."""
         rows = []

@@ -54,7 +54,8 @@ class Classifier(nn.Module):
     highest of ten is then the authors' strict rule: the class of the highest output, none of the nine if it is the
     tenth. The highest of the first nine is the restricted rule: the other outputs are not asked.
 
-    ``framing`` resizes and crops the images first.
+    ``framing`` resizes and crops the images first. ``shrink`` takes detail from them: they are shrunk to a half of
+    their side (2), a quarter (4) and so on, and enlarged again; 1 leaves them alone.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Classifier(nn.Module):
         std: tuple[float, ...] = IN9_STD,
         groups: Tensor | None = None,
         framing: Framing | None = None,
+        shrink: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
         self.framing = framing
+        self.shrink = shrink
         self.columns = NUM_CLASSES + int(groups is not None and bool((groups == UNMAPPED).any()))
         self.groups: Tensor | None
         groups = None if groups is None else torch.where(groups == UNMAPPED, NUM_CLASSES, groups)
@@ -85,6 +88,10 @@ class Classifier(nn.Module):
         if self.framing is not None:
             images = self.framing(images)
         images = images if inside else images.clamp(0, 1)
+        if self.shrink > 1:
+            side = images.shape[-1]
+            images = nn.functional.avg_pool2d(images, self.shrink, ceil_mode=True)
+            images = nn.functional.interpolate(images, size=(side, side), mode="bilinear")
         return self.network(images.sub_(self.mean).div_(self.std))  # in place: it is a copy by now, and one is enough
 
     def forward(self, images: Tensor) -> Tensor:
@@ -164,14 +171,18 @@ def create(architecture: str, classes: int = NUM_CLASSES, seed: int = 0, groups:
     """A classifier with fresh weights, drawn from ``seed``; the caller's random state is left alone.
 
     ``classes`` is the number of outputs, ``groups`` the class of each, if they are not the nine classes themselves.
-    ``architecture`` is ``small_resnet_w<width>`` (two blocks a stage, one with ``_b1``; ``_pool``
-    pools in the stem) or the name of a
-    torchvision model. Raises In9Error for a name that does not exist, with the nearest that does.
+    ``architecture`` is ``small_resnet_w<width>`` (two blocks a stage, one with ``_b1``; ``_pool`` pools in the stem) or
+    the name of a torchvision model. ``<name>/2`` is the same network on images with half of the detail, ``/4`` with a
+    quarter (see ``Classifier``). Raises In9Error for a name that does not exist, with the nearest that does.
     """
+    architecture, slash, part = architecture.partition("/")
+    if slash and not (part.isdecimal() and part.isascii() and int(part) > 1):
+        raise In9Error(f"{architecture}/{part} is no architecture; write {architecture}/2 for half of the detail.")
+    shrink = int(part) if slash else 1
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the weights are drawn on the CPU; the GPU's state is not touched
         if architecture in SMALL_NETWORKS:
-            return Classifier(SmallResNet(*SMALL_NETWORKS[architecture], classes), groups=groups)
+            return Classifier(SmallResNet(*SMALL_NETWORKS[architecture], classes), groups=groups, shrink=shrink)
         if architecture not in architectures():
             raise unknown("architecture", architecture, architectures())
         import torchvision
@@ -182,4 +193,4 @@ def create(architecture: str, classes: int = NUM_CLASSES, seed: int = 0, groups:
             network = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **plain)
         except TypeError as error:
             raise In9Error(f"Architecture {architecture!r} cannot be given {classes} outputs ({error}).") from error
-        return Classifier(network, groups=groups)
+        return Classifier(network, groups=groups, shrink=shrink)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from in9 import calibration, experiments
+from in9 import calibration, causes, experiments
 from in9.attacks import attacked
 from in9.errors import In9Error, unknown
 from in9.evaluation import TEST_SETS
@@ -37,6 +37,7 @@ PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
         "finer": experiments.finer,
         "smaller": experiments.smaller,
         "architectures": experiments.architectures,
+        "causes": causes.measured,
         "dial": calibration.dial,
     }
 )

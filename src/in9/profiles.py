@@ -27,7 +27,8 @@ class Profile:
     the seeds of what helps, ``level_seeds`` those of finer classes and less data (both: ``seeds`` unless given);
     ``fine_levels`` the numbers of finer classes for each of the nine, ``fractions`` the shares of the training images.
     ``architectures`` are further networks that are trained on IN-9L, for ``architecture_epochs`` (default: the
-    recipe's).
+    recipe's). ``trials`` are changes of the recipe that are tried on the validation images, name -> fields; ``shrinks``
+    are the parts of their side to which images are shrunk to see what detail is worth.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Profile:
     saliency_per_class: int | None = None
     architectures: tuple[str, ...] = ()
     architecture_epochs: int | None = None
+    trials: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    shrinks: tuple[int, ...] = (2, 4)
 
     @property
     def adversarial(self) -> dict[str, int | None]:
@@ -90,6 +93,7 @@ PROFILES = {
             adversarial_backgrounds=2,
             saliency_per_class=2,
             architectures=("small_resnet_w16_b1",),
+            shrinks=(2,),
             recipe=Recipe(
                 architecture="small_resnet_w8_b1",
                 epochs=2,
@@ -114,6 +118,8 @@ PROFILES = {
             adversarial_backgrounds=20,
             saliency_per_class=25,
             architectures=("small_resnet_w8_b1_pool",),
+            trials=MappingProxyType({"longer": {"epochs": 24}}),
+            shrinks=(4,),
             recipe=Recipe(
                 architecture="small_resnet_w24_b1_pool",
                 epochs=12,
@@ -134,6 +140,19 @@ PROFILES = {
             level_seeds=(0,),
             architectures=PAPERS_ARCHITECTURES,
             architecture_epochs=3,
+            trials=MappingProxyType(
+                {
+                    "smoother targets": {"label_smoothing": 0.1},
+                    "smaller crops": {"augmentation": Augmentation(smallest_crop=0.2)},
+                    "wider": {"architecture": "small_resnet_w64_b1_pool"},
+                    "longer": {"epochs": 40},
+                    "wider, longer, smoother": {
+                        "architecture": "small_resnet_w64_b1_pool",
+                        "epochs": 60,
+                        "label_smoothing": 0.1,
+                    },
+                }
+            ),
             adversarial_foregrounds=40,
             adversarial_backgrounds=40,
             saliency_per_class=60,

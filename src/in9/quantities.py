@@ -16,7 +16,7 @@ from in9.paper import Fact
 from in9.recipes import IN9L
 from in9.statistics import Estimate
 from in9.study import Answers, NotMeasured, Study
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
+from in9.taxonomy import CLASS_NAMES
 
 Cell = tuple[str, str]  # trained on, tested on
 Printed = Callable[[], Fact]
@@ -109,12 +109,6 @@ def spread(study: Study) -> Estimate:
 def attacks(study: Study) -> Attacks:
     """The adversarial backgrounds against the models trained on IN-9L."""
     return Attacks(study.measure("adversarial", study.recipes([IN9L]), **study.profile.adversarial))
-
-
-def least_fooled(study: Study) -> Estimate:
-    """The share of objects that fall to a target class, for the class to which the fewest fall."""
-    found = attacks(study)
-    return min((found.fooled(label) for label in range(NUM_CLASSES)), key=lambda one: one.value)
 
 
 def best_background(study: Study) -> Estimate:

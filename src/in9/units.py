@@ -30,6 +30,8 @@ MEASURES = {
     "more_draws": "in9.calibration:measure_draws",
     "adversarial": "in9.adversarial:measure",
     "saliency": "in9.saliency:measure",
+    "validation": "in9.causes:measure_validation",
+    "masks": "in9.causes:measure_masks",
 }
 """What can be measured on a trained classifier: kind -> a function (classifier, collection, device, options).
 

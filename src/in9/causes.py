@@ -1,0 +1,189 @@
+"""Causes: why our numbers are not the paper's, each suspect changed alone and the numbers taken again.
+
+The suspects are the training (a better recipe, chosen on validation images), the detail of the images, how many there
+are, the masks, and for attacks the number of backgrounds. Everything here is trained on Original; a study that does not
+compute gives what it has records of, and nothing for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from in9 import experiments, statistics, variants
+from in9.attacks import Attacks
+from in9.collection import Collection
+from in9.errors import In9Error
+from in9.evaluation import predict_variant
+from in9.experiments import evaluated
+from in9.recipes import IN9L, Recipe
+from in9.records import Record, to_digits
+from in9.statistics import Estimate
+from in9.study import TEST_SEED, Answers, Study
+
+VALIDATION, MASKS = "validation", "masks"
+AS_IT_IS, BETTER, EVERY_BACKGROUND = "as it is", "better trained", "every background"
+"""The profile's own training, that with the best trial's recipe, and an attack with all test images."""
+
+PIXELS = (-2, -1, 1, 2)
+"""By how many pixels masks are grown, or shrunk where negative."""
+
+# ------------------------------------------------------------------------------------------- what units measure
+
+
+def measure_validation(
+    classifier: Callable[[Tensor], Tensor], collection: Collection, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """True and predicted classes of the validation images, those without a good mask among them; no ``options``."""
+    pool = variants.load_pool(collection, "validation", accepted=False, device=device)
+    if not len(pool):
+        raise In9Error("This collection has no validation images to try recipes on; build it with more images.")
+    answers = predict_variant(classifier, pool, "original")
+    return {"labels": {IN9L: to_digits(pool.labels.tolist())}, "predictions": {IN9L: to_digits(answers)}}
+
+
+def changed_masks(masks: Tensor, pixels: int) -> Tensor:
+    """Masks bool [N, 1, S, S] grown by so many pixels on every side, or shrunk where ``pixels`` is negative.
+
+    What touches the edge of the image is taken to go on beyond it.
+    """
+    marked = masks if pixels > 0 else ~masks
+    side = abs(pixels)
+    grown = nn.functional.max_pool2d(marked.float(), 2 * side + 1, 1, side) > 0
+    return grown if pixels > 0 else ~grown
+
+
+def measure_masks(
+    classifier: Callable[[Tensor], Tensor], collection: Collection, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What a classifier answers on Mixed-Same and Mixed-Rand whose masks were grown or shrunk, boxes as they were.
+
+    ``options``: ``pixels``, a list, and ``test_seed`` as for an evaluation. Predictions have one entry for each change.
+    """
+    pool = variants.load_pool(collection, "test", device=device)
+    pools = [replace(pool, masks=changed_masks(pool.masks, pixels)) for pixels in options["pixels"]]
+    return {
+        "labels": {"in9": to_digits(pool.labels.tolist())},
+        "shares": [round(float(one.masks.float().mean()), 5) for one in (pool, *pools)],
+        "predictions": {
+            test: [to_digits(predict_variant(classifier, one, test, options["test_seed"])) for one in pools]
+            for test in ("mixed_same", "mixed_rand")
+        },
+    }
+
+
+# ------------------------------------------------------------------------------------------- what the chapter asks
+
+
+def trials(study: Study) -> dict[str, Answers]:
+    """What the profile's recipe and each of its ``trials`` answer on the validation images: name -> answers.
+
+    Empty for a profile without trials.
+    """
+    recipes = _trials(study)
+    if len(recipes) == 1 or not study.available(VALIDATION, recipes.values()):
+        return {}
+    records = study.measure(VALIDATION, recipes.values())
+    return {name: Answers([record]) for name, record in zip(recipes, records, strict=True)}
+
+
+def best(tried: Mapping[str, Answers]) -> str:
+    """The trial that is right most often on the validation images, every class counting the same."""
+    return max(tried, key=lambda name: tried[name].accuracy(IN9L).value)
+
+
+def levels(study: Study) -> dict[str, Answers]:
+    """Models whose training differs in one suspect, tested like all others: name -> answers.
+
+    The profile's own comes first, then the best trial's recipe if that is another, then trainings on less detail and on
+    fewer images.
+    """
+    recipes = {name: recipe for name, recipe in _suspects(study).items() if evaluated(study, [recipe])}
+    study.evaluations(recipes.values())  # side by side
+    found = {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}
+    fewer = {share: one for share, one in experiments.smaller(study).items() if share < 1}
+    return found | {f"{100 * share:g} % of the images": fewer[share] for share in sorted(fewer, reverse=True)}
+
+
+def effects(study: Study) -> dict[tuple[str, str], Estimate]:
+    """What undoing each suspect adds, in points: (quantity, suspect) -> estimate, paired by image.
+
+    Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the best trial's recipe
+    for the profile's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
+    """
+    found, shares = levels(study), experiments.smaller(study)
+    pairs = {"training": (AS_IT_IS, BETTER), "detail": (_detail(min(study.profile.shrinks)), AS_IT_IS)}
+    ends = {name: (found[low], found[high]) for name, (low, high) in pairs.items() if {low, high} <= found.keys()}
+    if len(shares) > 1:
+        ends["images"] = shares[min(shares)], shares[max(shares)]
+    added = {}
+    for name, (low, high) in ends.items():
+        for test in ("original", "only_bg_t"):
+            added[test, name] = statistics.paired_difference(high.correct(test), low.correct(test), low.labels(test))
+        added["gap", name] = experiments.gap_change(high, low)
+    return added
+
+
+def mask_changes(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original against changes of the masks, in points.
+
+    Columns: pixels (as in ``PIXELS``, and 0), share of the image that is foreground in percent, value, low, high. Empty
+    where there is no record of it.
+    """
+    recipes, options = study.recipes(["original"]), {"test_seed": TEST_SEED, "pixels": list(PIXELS)}
+    columns = ["pixels", "share", "value", "low", "high"]
+    if not (evaluated(study, recipes) and study.available(MASKS, recipes, **options)):
+        return pd.DataFrame(columns=columns)
+    records = study.measure(MASKS, recipes, **options)
+    shares = records[0].results["shares"]
+    rows = [(0, 100 * shares[0], *Answers(study.evaluations(recipes)).gap().in_percent())]
+    for place, pixels in enumerate(PIXELS):
+        one = Answers([_only(record, place) for record in records])
+        rows.append((pixels, 100 * shares[1 + place], *one.gap().in_percent()))
+    return pd.DataFrame(sorted(rows), columns=columns)
+
+
+def attacks(study: Study) -> dict[str, Attacks]:
+    """Attacks on the models of ``levels`` whose images are as many, and on the first with every background."""
+    sizes = study.profile.adversarial
+    units = {name: (recipe, sizes) for name, recipe in _suspects(study).items()}
+    units[EVERY_BACKGROUND] = units[AS_IT_IS][0], {**sizes, "backgrounds_per_class": None}
+    units = {name: (one, how) for name, (one, how) in units.items() if study.available("adversarial", [one], **how)}
+    study.measure("adversarial", [one for one, how in units.values() if how == sizes], **sizes)  # side by side
+    return {name: Attacks(study.measure("adversarial", [one], **how)) for name, (one, how) in units.items()}
+
+
+def measured(study: Study) -> tuple[Any, ...]:
+    """Everything that the chapter reads."""
+    return trials(study), levels(study), mask_changes(study), attacks(study)
+
+
+def _trials(study: Study) -> dict[str, Recipe]:
+    changes = {AS_IT_IS: {}, **study.profile.trials}
+    return {name: study.recipe("original", **some) for name, some in changes.items()}
+
+
+def _suspects(study: Study) -> dict[str, Recipe]:
+    """The trainings of ``levels`` on all images."""
+    tried, own = trials(study), study.recipe("original")
+    recipes = {AS_IT_IS: own}
+    if tried and (chosen := best(tried)) != AS_IT_IS:
+        recipes[BETTER] = _trials(study)[chosen]
+    for part in study.profile.shrinks:
+        recipes[_detail(part)] = replace(own, architecture=f"{own.architecture}/{part}")
+    return recipes
+
+
+def _detail(part: int) -> str:
+    return f"{100 / part:g} % of the detail"
+
+
+def _only(record: Record, place: int) -> Record:
+    """A record of ``measure_masks`` with one of its changes alone, as an evaluation has it."""
+    predictions = {test: some[place] for test, some in record.results["predictions"].items()}
+    return replace(record, results={**record.results, "predictions": predictions})

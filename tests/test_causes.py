@@ -1,0 +1,183 @@
+"""Why numbers differ: the suspects, each changed alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+from test_experiments import PROFILE as TRIAL
+from test_experiments import furnished
+from torch import nn
+
+from in9 import causes
+from in9.attacks import Attacks
+from in9.classifiers import Classifier, create
+from in9.collection import Collection
+from in9.errors import In9Error
+from in9.evaluation import predict_variant
+from in9.profiles import Profile
+from in9.recipes import IN9L
+from in9.records import from_digits
+from in9.study import Study
+from in9.variants import load_pool
+from in9.workspace import Workspace
+
+PROFILE = replace(
+    TRIAL,
+    trials=MappingProxyType({"longer": {"epochs": 2}, "smoother": {"label_smoothing": 0.1}}),
+    shrinks=(2, 4),
+    fractions=(0.5, 1.0),
+)
+
+
+def open_study(workspace: Workspace, profile: Profile = PROFILE, recorded: bool = False) -> Study:
+    return Study(profile, device="cpu", jobs=1, recorded=recorded, workspace=workspace, progress=False)
+
+
+@pytest.fixture(scope="module")
+def study(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return open_study(furnished(Workspace(tmp_path_factory.mktemp("causes")), collection))
+
+
+def test_a_shrunk_image_has_lost_detail_and_nothing_else() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Eye(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return images.mean((2, 3))
+
+    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    images = torch.rand(2, 3, 8, 8)
+    flat = torch.full((2, 3, 8, 8), 0.25)
+    for part in (2, 4):
+        look = Classifier(Eye(), shrink=part, **plain)
+        look(images), look(flat)
+        once, same = seen[-2:]
+        assert once.shape == images.shape and torch.allclose(same, flat)
+        look(once.clone())
+        assert once.var() < images.var()
+        assert torch.allclose(once.mean((2, 3)), images.mean((2, 3)), atol=0.05)
+    checkers = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).float().expand(1, 3, 8, 8)
+    Classifier(Eye(), shrink=2, **plain)(checkers)
+    assert torch.allclose(seen[-1], torch.full_like(checkers, 0.5))  # the finest detail is gone
+
+
+def test_half_of_the_detail_is_the_same_network() -> None:
+    whole, half = create("small_resnet_w8_b1", seed=3), create("small_resnet_w8_b1/2", seed=3)
+    assert half.shrink == 2 and whole.shrink == 1
+    for name, values in whole.state_dict().items():
+        assert torch.equal(values, half.state_dict()[name])
+    assert create("mobilenet_v3_small/4").shrink == 4
+
+
+@pytest.mark.parametrize("name", ["small_resnet_w8_b1/", "small_resnet_w8_b1/1", "resnet18/half", "resnet18/²", "x/2"])
+def test_an_architecture_with_a_strange_part_is_refused(name: str) -> None:
+    with pytest.raises(In9Error, match="architecture"):
+        create(name)
+
+
+def test_masks_grow_and_shrink_by_whole_pixels() -> None:
+    masks = torch.zeros(1, 1, 9, 9, dtype=torch.bool)
+    masks[..., 3:6, 2:7] = True
+    grown = causes.changed_masks(masks, 1)
+    assert int(grown.sum()) == 5 * 7 and bool(grown[..., 2:7, 1:8].all())
+    shrunk = causes.changed_masks(masks, -1)
+    assert int(shrunk.sum()) == 1 * 3 and bool(shrunk[..., 4, 3:6].all())
+    assert not causes.changed_masks(masks, -2).any()
+    whole = torch.ones_like(masks)
+    assert causes.changed_masks(whole, -2).all(), "what touches the edge goes on beyond it"
+    corner = torch.zeros_like(masks)
+    corner[..., :3, :3] = True
+    assert int(causes.changed_masks(corner, -1).sum()) == 4
+    noise = torch.rand(3, 1, 9, 9) > 0.5
+    assert torch.equal(causes.changed_masks(~noise, -2), ~causes.changed_masks(noise, 2))
+
+
+def test_changed_masks_are_tested_as_the_others(study: Study) -> None:
+    classifier, collection = study.classifier(study.recipe("original")), study.collection
+    options = {"pixels": [-1, 2], "test_seed": 0}
+    results = causes.measure_masks(classifier, collection, torch.device("cpu"), options)
+    pool = load_pool(collection, "test")
+    assert len(results["shares"]) == 3 and results["shares"][1] < results["shares"][0] < results["shares"][2]
+    for place, pixels in enumerate(options["pixels"]):
+        other = replace(pool, masks=causes.changed_masks(pool.masks, pixels))
+        for test in ("mixed_same", "mixed_rand"):
+            expected = predict_variant(classifier, other, test, 0)
+            assert np.array_equal(from_digits(results["predictions"][test][place]), expected)
+
+
+def test_trials_are_judged_by_validation_images_alone(study: Study) -> None:
+    tried = causes.trials(study)
+    assert list(tried) == [causes.AS_IT_IS, "longer", "smoother"]
+    whole = load_pool(study.collection, "validation", accepted=False)
+    for one in tried.values():
+        assert one.labels(IN9L).tolist() == whole.labels.tolist()
+        assert list(one.records[0].results["predictions"]) == [IN9L]
+    values = {name: one.accuracy(IN9L).value for name, one in tried.items()}
+    assert values[causes.best(tried)] == max(values.values())
+
+
+def test_no_validation_images_are_said(study: Study) -> None:
+    class Empty(Collection):
+        def indices(self, split: str, accepted: bool = True) -> np.ndarray:
+            return np.zeros(0, np.int64)
+
+    folder = study.workspace.data / study.profile.name
+    with pytest.raises(In9Error, match="no validation images"):
+        causes.measure_validation(lambda images: images, Empty(folder), torch.device("cpu"), {})
+
+
+def test_a_profile_without_trials_has_none(study: Study) -> None:
+    other = open_study(study.workspace, replace(PROFILE, trials=MappingProxyType({})))
+    assert causes.trials(other) == {}
+    assert causes.BETTER not in causes.levels(other)
+
+
+def test_levels_and_effects(study: Study) -> None:
+    found = causes.levels(study)
+    better = [causes.BETTER] if causes.best(causes.trials(study)) != causes.AS_IT_IS else []
+    assert list(found) == [
+        causes.AS_IT_IS, *better, "50 % of the detail", "25 % of the detail", "50 % of the images",
+    ]  # fmt: skip
+    half = found["50 % of the detail"].records[0].settings["recipe"]
+    assert half["architecture"] == f"{PROFILE.recipe.architecture}/2"
+    added = causes.effects(study)
+    wanted = {"detail", "images", *(["training"] if better else [])}
+    assert set(added) == {(what, name) for what in ("original", "only_bg_t", "gap") for name in wanted}
+    one, other = found[causes.AS_IT_IS], found["50 % of the detail"]
+    difference = one.accuracy("original").value - other.accuracy("original").value
+    assert added["original", "detail"].value == pytest.approx(difference)
+    assert added["gap", "detail"].value == pytest.approx(one.gap().value - other.gap().value)
+
+
+def test_mask_changes_go_through_the_gap_as_it_is(study: Study) -> None:
+    frame = causes.mask_changes(study)
+    assert frame["pixels"].tolist() == [-2, -1, 0, 1, 2]
+    assert frame["share"].is_monotonic_increasing
+    gap = study.answers("original").gap()
+    assert frame.set_index("pixels").loc[0, "value"] == pytest.approx(100 * gap.value)
+
+
+def test_attacks_with_every_background(study: Study) -> None:
+    few = replace(PROFILE, adversarial_foregrounds=1, adversarial_backgrounds=1)
+    found = causes.attacks(open_study(study.workspace, few))
+    every = found[causes.EVERY_BACKGROUND]
+    own = found[causes.AS_IT_IS]
+    assert (
+        own.sizes[:2] == (9, 9) and every.sizes[0] == 9 and every.sizes[1] == len(load_pool(study.collection, "test"))
+    )
+    assert every.vulnerable().value >= own.vulnerable().value
+    assert own.weakest().value == min(own.fooled(label).value for label in range(9))
+    assert isinstance(own, Attacks) and {"50 % of the detail", "25 % of the detail"} < set(found)
+
+
+def test_without_records_there_is_nothing(tmp_path: Path) -> None:
+    empty = open_study(Workspace(tmp_path), recorded=True)
+    assert causes.trials(empty) == {} and causes.levels(empty) == {}
+    assert causes.effects(empty) == {} and causes.attacks(empty) == {}
+    assert causes.mask_changes(empty).empty
