@@ -8,15 +8,16 @@ compute gives what it has records of, and nothing for the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from in9 import experiments, statistics, variants
+from in9 import experiments, variants
 from in9.attacks import Attacks
+from in9.augmentation import Augmentation
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.evaluation import predict_variant
@@ -97,6 +98,17 @@ def best(tried: Mapping[str, Answers]) -> str:
     return max(tried, key=lambda name: tried[name].accuracy(IN9L).value)
 
 
+def in_words(changes: Mapping[str, Any]) -> str:
+    """The changes of a trial, as a reader sees them."""
+    parts = []
+    for name, value in changes.items():
+        if isinstance(value, Augmentation):
+            parts += [f"{key}={given}" for key, given in asdict(value).items() if given != getattr(Augmentation(), key)]
+        else:
+            parts.append(f"{name}={value}")
+    return ", ".join(f"`{one}`" for one in parts)
+
+
 def levels(study: Study) -> dict[str, Answers]:
     """Models whose training differs in one suspect, tested like all others: name -> answers.
 
@@ -124,7 +136,7 @@ def effects(study: Study) -> dict[tuple[str, str], Estimate]:
     added = {}
     for name, (low, high) in ends.items():
         for test in ("original", "only_bg_t"):
-            added[test, name] = statistics.paired_difference(high.correct(test), low.correct(test), low.labels(test))
+            added[test, name] = experiments.gain({"low": low, "high": high}, "high", test, over="low")
         added["gap", name] = experiments.gap_change(high, low)
     return added
 

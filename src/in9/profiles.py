@@ -53,7 +53,7 @@ class Profile:
     architectures: tuple[str, ...] = ()
     architecture_epochs: int | None = None
     trials: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
-    shrinks: tuple[int, ...] = (2, 4)
+    shrinks: tuple[int, ...] = (2,)
 
     @property
     def adversarial(self) -> dict[str, int | None]:
@@ -93,7 +93,6 @@ PROFILES = {
             adversarial_backgrounds=2,
             saliency_per_class=2,
             architectures=("small_resnet_w16_b1",),
-            shrinks=(2,),
             recipe=Recipe(
                 architecture="small_resnet_w8_b1",
                 epochs=2,
@@ -146,10 +145,11 @@ PROFILES = {
                     "smaller crops": {"augmentation": Augmentation(smallest_crop=0.2)},
                     "wider": {"architecture": "small_resnet_w64_b1_pool"},
                     "longer": {"epochs": 40},
-                    "wider, longer, smoother": {
+                    "all four, longer still": {
+                        "label_smoothing": 0.1,
+                        "augmentation": Augmentation(smallest_crop=0.2),
                         "architecture": "small_resnet_w64_b1_pool",
                         "epochs": 60,
-                        "label_smoothing": 0.1,
                     },
                 }
             ),
