@@ -34,7 +34,6 @@ import in9
 from in9 import calibration, curves, figures, paper, report
 
 study = in9.Study(profile, recorded=recorded)
-record = study.reference
 dial = calibration.dial(study)
 positions = calibration.dial_studies(study)
 first, last = min(dial), max(dial)
@@ -133,8 +132,7 @@ report.side_by_side(
         "gap": published["mixed_same"] - published["mixed_rand"],
         "paste": published["original"] - published["mixed_same"],
     },
-    calibration.calibration(record) if record else {},
-    calibration.calibration(study),
+    {origin: calibration.calibration(source) for origin, source in study.origins.items()},
 )
 
 # %% [markdown]

@@ -43,7 +43,6 @@ from in9.taxonomy import CLASS_NAMES
 from in9.variants import VARIANTS
 
 study = in9.Study(profile, recorded=recorded)
-record = study.reference
 outcomes = study.dataset()
 kept = outcomes[outcomes["outcome"] == "accepted"]
 by_split = kept.groupby("split")["count"].sum()
@@ -120,8 +119,7 @@ report.side_by_side(
     "images",
     {"train": "training, each variant", "test": "test, each variant", "in9l": "training, IN-9L"},
     {key: int(value) for key, value in facts.items()},
-    sizes(record.dataset()) if record else {},
-    sizes(outcomes),
+    {origin: sizes(source.dataset()) for origin, source in study.origins.items()},
 )
 
 # %% [markdown]

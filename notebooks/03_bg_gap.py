@@ -35,9 +35,7 @@ import in9
 from in9 import experiments, figures, paper, report, statistics
 
 study = in9.Study(profile, recorded=recorded)
-record = study.reference
-sources = {"run": study} | ({"record": record} if record else {})
-gaps = study.gaps()
+sources = study.origins
 original = study.answers("original")
 report.glue(
     same=original.accuracy("mixed_same"),
@@ -51,8 +49,7 @@ report.markdown(study.describe())
 figures.chart_style()
 published = paper.bg_gap().query("where == 'table 5'").rename(columns={"training": "train", "bg_gap": "gap"})
 frames = [published.assign(origin="paper", low=float("nan"), high=float("nan"))]
-frames += [record.gaps().assign(origin="record")] if record else []
-frames += [gaps.assign(origin="run")]
+frames += [source.gaps().assign(origin=origin) for origin, source in sources.items()]
 order = ["mixed_rand", "only_fg", "original", "in9l", "mixed_same", "mixed_next", "no_fg", "only_bg_t", "only_bg_b"]
 figures.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
 # %% [markdown]
@@ -63,8 +60,7 @@ report.side_by_side(
     "trained on, BG-Gap in points",
     {train: figures.LABELS[train] for train in order},
     published.set_index("train")["gap"].to_dict(),
-    {train: record.answers(train).gap() for train in order} if record else {},
-    {train: study.answers(train).gap() for train in order},
+    {origin: {train: source.answers(train).gap() for train in order} for origin, source in sources.items()},
 )
 
 
@@ -80,13 +76,12 @@ def tested(source):
     return rows
 
 
-found = {"run": tested(study)} | ({"record": tested(record)} if record else {})
+found = {origin: tested(source) for origin, source in sources.items()}
 report.side_by_side(
     "trained on, p-value of McNemar's test",
-    {name: name for name in dict.fromkeys([*found["run"], *found.get("record", {})])},
+    {name: name for rows in reversed(found.values()) for name in rows},
     {},
-    found.get("record", {}),
-    found["run"],
+    found,
 )
 
 # %% [markdown]
@@ -134,7 +129,7 @@ report.side_by_side(
         for test, label in ({"epochs": "epochs"} | tests).items()
     },
     {(name, test): theirs.loc[name, "bg_gap" if test == "gap" else test] for name in theirs.index for test in tests},
-    *(cells(networks.get(origin, {})) for origin in ("record", "run")),
+    {origin: cells(found) for origin, found in networks.items()},
 )
 
 # %% [markdown]

@@ -62,7 +62,7 @@ methods = {
 }
 study = in9.Study(profile, recorded=recorded)
 ours = looked_into(study)
-theirs = looked_into(study.reference) if study.reference else {}
+runs = {origin: found for origin, source in study.origins.items() if (found := looked_into(source))}
 coarse, finer = ours["gradcam"], ours["gradcam_finer"]
 report.glue(
     mass_original=coarse["original"].mean(),
@@ -115,7 +115,7 @@ def frame(origin, found):
     )
 
 
-frames = ([frame("record", theirs)] if theirs else []) + [frame("run", ours)]
+frames = [frame(origin, found) for origin, found in runs.items()]
 figures.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass on the object, %")
 
 
@@ -133,7 +133,7 @@ kinds |= {"difference": "Mixed-Rand minus Original, points", "right": "the same 
 
 
 def numbers(found, score):
-    cells = {("gradcam", "area"): found["gradcam"]["original"].mean("area")} if found else {}
+    cells = {("gradcam", "area"): found["gradcam"]["original"].mean("area")}
     for method, both in found.items():
         cells |= {(method, name): both[name].mean(score) for name in trained}
         cells |= {(method, f"{name} above"): both[name].above_swapped(score) for name in trained}
@@ -144,13 +144,13 @@ def numbers(found, score):
 
 labels = {("gradcam", "area"): "the object's share of the image"}
 labels |= {(method, kind): f"{methods[method]}: {label}" for method in methods for kind, label in kinds.items()}
-report.side_by_side("mass on the object, %", labels, {}, numbers(theirs, "mass"), numbers(ours, "mass"))
+report.side_by_side("mass on the object, %", labels, {}, {one: numbers(found, "mass") for one, found in runs.items()})
 
 # %% [markdown]
 # Second, the pointing game.
 
 # %% table={"caption": "Pointing game: how often the map's highest point lies on the object, in percent.", "name": "tab-pointing"} tags=["hide-input"]
-report.side_by_side("pointing game, %", labels, {}, numbers(theirs, "pointing"), numbers(ours, "pointing"))
+report.side_by_side("pointing game, %", labels, {}, {one: numbers(found, "pointing") for one, found in runs.items()})
 
 # %% [markdown]
 # How many maps were all zero, and so say nothing (the class has no positive evidence in any part of the image):
@@ -165,8 +165,7 @@ report.side_by_side(
     "maps of zeros",
     {(method, name): f"{label}: {figures.LABELS[name]}" for method, label in methods.items() for name in trained},
     {},
-    empties(theirs),
-    empties(ours),
+    {origin: empties(found) for origin, found in runs.items()},
 )
 
 # %% [markdown]

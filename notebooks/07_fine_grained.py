@@ -55,10 +55,10 @@ from in9 import breakdown, figures, paper, report
 from in9.taxonomy import CLASS_NAMES
 
 study = in9.Study(profile, recorded=recorded)
-record = study.reference
 trained = ("original", "mixed_rand", "only_bg_t")
-ours = {name: breakdown.shares(study.answers(name)) for name in trained}
-theirs = {name: breakdown.shares(record.answers(name)) for name in trained} if record else {}
+sources = study.origins
+found = {o: {name: breakdown.shares(source.answers(name)) for name in trained} for o, source in sources.items()}
+ours = list(found.values())[-1]
 matrix = paper.train_test_matrix()
 published = {name: paper.fact(f"bg_{name}_share").value for name in ("required", "fools")}
 balance, difference = breakdown.balance(study.answers("original"))
@@ -111,15 +111,14 @@ names = {
 }
 
 
-def frame(origin, found):
-    rows = [{"category": names[name], "origin": origin} | found[name].in_percent()._asdict() for name in names]
+def frame(origin, shares):
+    rows = [{"category": names[name], "origin": origin} | shares[name].in_percent()._asdict() for name in names]
     return pd.DataFrame(rows)
 
 
 printed = [{"category": names[name], "origin": "paper", "value": value} for name, value in published.items()]
 frames = [pd.DataFrame(printed).assign(low=float("nan"), high=float("nan"))]
-frames += [frame("record", theirs["original"])] if theirs else []
-frames += [frame("run", ours["original"])]
+frames += [frame(origin, shares["original"]) for origin, shares in found.items()]
 figures.intervals(pd.concat(frames), "category", "value", list(names.values()), "share of the test images, %")
 
 
@@ -132,8 +131,8 @@ figures.intervals(pd.concat(frames), "category", "value", list(names.values()), 
 
 
 # %% table={"caption": "Share of the test images in each category, in percent, by training set.", "name": "tab-categories"} tags=["hide-input"]
-def cells(found):
-    return {(name, category): found[name][category] for name in found for category in names}
+def cells(shares):
+    return {(name, category): shares[name][category] for name in shares for category in names}
 
 
 shown = {"original": names} | dict.fromkeys(trained[1:], breakdown.CATEGORIES)
@@ -141,8 +140,7 @@ report.side_by_side(
     "trained on: category, % of the test images",
     {(name, one): f"{figures.LABELS[name]}: {names[one].lstrip('– ')}" for name in trained for one in shown[name]},
     {("original", name): value for name, value in published.items()},
-    cells(theirs),
-    cells(ours),
+    {origin: cells(shares) for origin, shares in found.items()},
 )
 
 # %% [markdown]
@@ -151,8 +149,8 @@ report.side_by_side(
 
 # %% table={"caption": "Both sides of the equation: Required minus Fools, and the difference of two accuracies, in points.", "name": "tab-balance"} tags=["hide-input"]
 def sides(source):
-    found = {name: breakdown.balance(source.answers(name)) for name in trained} if source else {}
-    return {(name, side): found[name][side] for name in found for side in (0, 1)}
+    balances = {name: breakdown.balance(source.answers(name)) for name in trained}
+    return {(name, side): balances[name][side] for name in trained for side in (0, 1)}
 
 
 accuracies = {(name, 1): float(matrix.loc[name, "original"] - matrix.loc[name, "mixed_rand"]) for name in trained}
@@ -161,8 +159,7 @@ report.side_by_side(
     "trained on: points",
     {(name, side): f"{figures.LABELS[name]}: {words[side]}" for name in trained for side in (0, 1)},
     accuracies | {("original", 0): published["required"] - published["fools"]},
-    sides(record),
-    sides(study),
+    {origin: sides(source) for origin, source in sources.items()},
 )
 
 # %% [markdown]
@@ -180,12 +177,12 @@ def answer(picture):
 
 
 if study.has_images:
-    found = breakdown.examples(study.answers("original"), study.collection, number=2)
+    shown = breakdown.examples(study.answers("original"), study.collection, number=2)
     blank = study.collection.images[0] * 0 + 255
     grid = figures.picture_grid(
-        {label: [one[0] if one else blank for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
+        {label: [one[0] if one else blank for one in shown[name]] for name, label in breakdown.CATEGORIES.items()},
         [*breakdown.PARTS, *breakdown.PARTS],
-        {label: [answer(one) for one in found[name]] for name, label in breakdown.CATEGORIES.items()},
+        {label: [answer(one) for one in shown[name]] for name, label in breakdown.CATEGORIES.items()},
     )
 else:
     grid = figures.no_images()

@@ -34,11 +34,8 @@ import in9
 from in9 import curves, experiments, figures, paper, report
 
 study = in9.Study(profile, recorded=recorded)
-record = study.reference
-runs = {"run": experiments.remedies(study)}
-if record and (found := experiments.remedies(record)):
-    runs = {"record": found} | runs
-ours = runs["run"]
+runs = {origin: found for origin, source in study.origins.items() if (found := experiments.remedies(source))}
+ours = experiments.remedies(study)
 report.glue(
     **{f"gap_{name}": ours[name].gap() for name in ("original", "half", "head")},
     **{f"original_{name}": ours[name].accuracy("original") for name in ("original", "half", "head")},
@@ -53,8 +50,7 @@ report.markdown(study.describe(study.profile.remedy_seeds))
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap for each remedy; crosses are 95 % intervals.", "name": "fig-remedies"}, "image": {"alt": "One panel for our record where there is one, one for this run. Training on Original lies at the top, training on Mixed-Rand at the bottom near a gap of zero, the half-and-half training and the retrained last layer between or beside them."}} tags=["hide-input"]
 figures.chart_style()
-titles = {"record": "Our record: photographs", "run": f"This run: profile {profile}"}
-curves.tradeoff({titles[origin]: experiments.tradeoff(models) for origin, models in runs.items()})
+curves.tradeoff({report.panel_title(origin, profile): experiments.tradeoff(models) for origin, models in runs.items()})
 
 # %% [markdown]
 # ## Paper, record, this run
@@ -79,8 +75,7 @@ report.side_by_side(
     "training",
     {(name, key): f"{curves.TRAININGS[name]['label']}: {label}" for name in ours for key, label in labels.items()},
     published,
-    numbers(runs.get("record", {})),
-    numbers(ours),
+    {origin: numbers(models) for origin, models in runs.items()},
 )
 
 # %% [markdown]
@@ -103,8 +98,7 @@ report.side_by_side(
     "training, s",
     {name: curves.TRAININGS[name]["label"] for name in ours},
     {},
-    cost(runs.get("record", {})),
-    cost(ours),
+    {origin: cost(models) for origin, models in runs.items()},
 )
 
 # %% [markdown]

@@ -103,4 +103,7 @@ def made_up_claims() -> str:
         Finding(claim, Estimate(0.543, 0.501, 0.582), verdict) for claim, verdict in zip(CLAIMS, cycle(VERDICTS[:3]))
     ]
     untested = [Finding(claim, None, VERDICTS[3], "needs networks trained on all of ImageNet") for claim in CLAIMS]
-    return page("smoke", [*found[:-9], *untested[-9:]], found, {"02": "{doc}`/01_first`"}) + "\nA tested claim.\n"
+    return (
+        page("smoke", {"record": found, "run": [*found[:-9], *untested[-9:]]}, {"02": "{doc}`/01_first`"})
+        + "\nA tested claim.\n"
+    )

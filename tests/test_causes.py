@@ -163,6 +163,20 @@ def test_mask_changes_go_through_the_gap_as_it_is(study: Study) -> None:
     assert frame.set_index("pixels").loc[0, "value"] == pytest.approx(100 * gap.value)
 
 
+def test_thirds_of_the_objects_are_taken_class_by_class(study: Study) -> None:
+    frame = causes.object_sizes(study)
+    assert tuple(frame["third"]) == causes.THIRDS and frame["share"].is_monotonic_increasing
+    answers, pool = study.answers("original"), load_pool(study.collection, "test")
+    areas, labels = pool.masks.float().mean((1, 2, 3)).numpy(), pool.labels.numpy()
+    smallest = np.concatenate(
+        [np.flatnonzero(labels == label)[np.argsort(areas[labels == label])[:1]] for label in range(9)]
+    )
+    assert np.bincount(labels).tolist() == [4] * 9  # so a third of a class is one image
+    same, rand = (answers.correct(test)[:, smallest].mean() for test in ("mixed_same", "mixed_rand"))
+    assert frame["value"].iloc[0] == pytest.approx(100 * (same - rand))
+    assert frame["share"].iloc[0] == pytest.approx(100 * areas[smallest].mean(), abs=0.01)
+
+
 def test_attacks_with_every_background(study: Study) -> None:
     few = replace(PROFILE, adversarial_foregrounds=1, adversarial_backgrounds=1)
     found = causes.attacks(open_study(study.workspace, few))
@@ -180,4 +194,4 @@ def test_without_records_there_is_nothing(tmp_path: Path) -> None:
     empty = open_study(Workspace(tmp_path), recorded=True)
     assert causes.trials(empty) == {} and causes.levels(empty) == {}
     assert causes.effects(empty) == {} and causes.attacks(empty) == {}
-    assert causes.mask_changes(empty).empty
+    assert causes.mask_changes(empty).empty and causes.object_sizes(empty).empty

@@ -380,7 +380,14 @@ def test_markdown(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_markdown_without_a_record(tmp_path: Path) -> None:
     text = claims.markdown(study_of(tmp_path, compute=False))
-    assert "Our record (photographs):" not in text and "not tested here: no record yet" in text
+    assert "ur record" not in text and "This run (profile `tiny`)" in text
+
+
+def test_markdown_of_the_record_alone(matrix: Study) -> None:
+    text = claims.markdown(matrix)
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in table} == {5} and "our record (photographs)" in table[0]
+    assert "his run" not in text and "- Our record (photographs): holds" in text
 
 
 # --- the command --------------------------------------------------------------------------------------------------

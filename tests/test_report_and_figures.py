@@ -93,8 +93,7 @@ def test_paper_record_and_run_stand_side_by_side() -> None:
         "trained on",
         {"original": "Original", "mixed_rand": "Mixed-Rand"},
         paper={"original": 85.95},
-        record={"original": ESTIMATE},
-        run={"mixed_rand": 10.0},
+        ours={"record": {"original": ESTIMATE}, "run": {"mixed_rand": 10.0}},
     )
     assert shown.data.splitlines() == [
         "| trained on | paper | our record (photographs) | this run |",
@@ -104,8 +103,17 @@ def test_paper_record_and_run_stand_side_by_side() -> None:
     ]
 
 
-def test_a_column_of_nothing_is_still_a_column() -> None:
-    assert report.side_by_side("x", {"a": "A"}, {}, {}, {}).data.splitlines()[-1] == "| A | – | – | – |"
+def test_an_origin_without_numbers_has_no_column_but_the_paper_has() -> None:
+    assert report.side_by_side("x", {"a": "A"}, {}, {"record": {}, "run": {"b": 1}}).data.splitlines() == [
+        "| x | paper | this run |",
+        "|:--|:--|:--|",
+        "| A | – | – |",
+    ]
+
+
+def test_a_panel_says_whose_numbers_it_has() -> None:
+    assert report.panel_title("record", "control") == "Our record: photographs"
+    assert report.panel_title("run", "control") == "This run: profile control"
 
 
 def test_glued_text_shows_without_quotes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,10 +160,9 @@ def test_committed_records_are_enough(measured: Workspace, tmp_path: Path, idle:
     pd.testing.assert_frame_equal(reader.matrix(), writer.matrix())
     pd.testing.assert_frame_equal(reader.gaps(), writer.gaps())
     pd.testing.assert_frame_equal(reader.dataset(), writer.dataset())
-    assert (
-        reader.describe()
-        == f"Nothing was computed for these pages: what they call this run is our record. {writer.describe()}"
-    )
+    assert reader.describe() == f"Nothing was computed for these pages: their run is our record. {writer.describe()}"
+    assert reader.origins == {"record": reader}  # the record is not shown twice
+    assert writer.origins == {"run": writer}  # that project has no records on photographs
     assert [path.name for path in tmp_path.iterdir()] == ["records"]  # nothing was built
 
 

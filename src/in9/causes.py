@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from in9 import experiments, variants
+from in9 import experiments, statistics, variants
 from in9.attacks import Attacks
 from in9.augmentation import Augmentation
 from in9.collection import Collection
@@ -33,6 +34,9 @@ AS_IT_IS, BETTER, EVERY_BACKGROUND = "as it is", "better trained", "every backgr
 
 PIXELS = (-2, -1, 1, 2)
 """By how many pixels masks are grown, or shrunk where negative."""
+
+THIRDS = ("smallest", "middle", "largest")
+"""Of the objects of each class."""
 
 # ------------------------------------------------------------------------------------------- what units measure
 
@@ -64,13 +68,15 @@ def measure_masks(
 ) -> dict[str, Any]:
     """What a classifier answers on Mixed-Same and Mixed-Rand whose masks were grown or shrunk, boxes as they were.
 
-    ``options``: ``pixels``, a list, and ``test_seed`` as for an evaluation. Predictions have one entry for each change.
+    ``options``: ``pixels``, a list, and ``test_seed`` as for an evaluation. Predictions have one entry for each change;
+    ``shares`` are the foreground's mean shares of the image, unchanged and changed, ``areas`` those of each image.
     """
     pool = variants.load_pool(collection, "test", device=device)
     pools = [replace(pool, masks=changed_masks(pool.masks, pixels)) for pixels in options["pixels"]]
     return {
         "labels": {"in9": to_digits(pool.labels.tolist())},
         "shares": [round(float(one.masks.float().mean()), 5) for one in (pool, *pools)],
+        "areas": [round(area, 4) for area in pool.masks.float().mean((1, 2, 3)).tolist()],
         "predictions": {
             test: [to_digits(predict_variant(classifier, one, test, options["test_seed"])) for one in pools]
             for test in ("mixed_same", "mixed_rand")
@@ -147,17 +153,35 @@ def mask_changes(study: Study) -> pd.DataFrame:
     Columns: pixels (as in ``PIXELS``, and 0), share of the image that is foreground in percent, value, low, high. Empty
     where there is no record of it.
     """
-    recipes, options = study.recipes(["original"]), {"test_seed": TEST_SEED, "pixels": list(PIXELS)}
     columns = ["pixels", "share", "value", "low", "high"]
-    if not (evaluated(study, recipes) and study.available(MASKS, recipes, **options)):
+    own, records = _with_masks(study)
+    if own is None:
         return pd.DataFrame(columns=columns)
-    records = study.measure(MASKS, recipes, **options)
     shares = records[0].results["shares"]
-    rows = [(0, 100 * shares[0], *Answers(study.evaluations(recipes)).gap().in_percent())]
+    rows = [(0, 100 * shares[0], *own.gap().in_percent())]
     for place, pixels in enumerate(PIXELS):
         one = Answers([_only(record, place) for record in records])
         rows.append((pixels, 100 * shares[1 + place], *one.gap().in_percent()))
     return pd.DataFrame(sorted(rows), columns=columns)
+
+
+def object_sizes(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original on each class's images with the smallest, middle, largest objects.
+
+    Columns: third, share of the image that is foreground in percent, value, low, high (points). Empty where there is no
+    record of it.
+    """
+    own, records = _with_masks(study)
+    rows = []
+    if own is not None:
+        areas, labels = np.array(records[0].results["areas"]), own.labels("mixed_same")
+        ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
+        for place, third in enumerate(THIRDS):
+            part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
+            same, rand = (own.correct(test)[:, part] for test in ("mixed_same", "mixed_rand"))
+            gap = statistics.paired_difference(same, rand, labels[part])
+            rows.append((third, 100 * areas[part].mean(), *gap.in_percent()))
+    return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
 
 
 def attacks(study: Study) -> dict[str, Attacks]:
@@ -172,7 +196,15 @@ def attacks(study: Study) -> dict[str, Attacks]:
 
 def measured(study: Study) -> tuple[Any, ...]:
     """Everything that the chapter reads."""
-    return trials(study), levels(study), mask_changes(study), attacks(study)
+    return trials(study), levels(study), mask_changes(study), object_sizes(study), attacks(study)
+
+
+def _with_masks(study: Study) -> tuple[Answers | None, list[Record]]:
+    """The answers of the models trained on Original, and their records of ``measure_masks``; None and [] without."""
+    recipes, options = study.recipes(["original"]), {"test_seed": TEST_SEED, "pixels": list(PIXELS)}
+    if not (evaluated(study, recipes) and study.available(MASKS, recipes, **options)):
+        return None, []
+    return Answers(study.evaluations(recipes)), study.measure(MASKS, recipes, **options)
 
 
 def _trials(study: Study) -> dict[str, Recipe]:

@@ -32,7 +32,6 @@ RULE = (
     "ImageNet. Where the paper gives no bound, the sentence says ours."
 )
 NO_RECORD = "no record yet"
-COLUMNS = ("claim", report.ORIGINS["paper"], "test", report.ORIGINS["record"], report.ORIGINS["run"])
 WIDTHS = (58, 7, 7, 20, 16)
 
 
@@ -135,32 +134,34 @@ def text(study: Study) -> str:
 def markdown(study: Study) -> str:
     """The claims for the book's first page, with our record on photographs beside this run and links to chapters."""
     names = {one.name[:2]: f"{{doc}}`/{one.name}`" for one in find_chapters(study.workspace.root)}
-    record = findings(study.reference) if study.reference else []
-    return page(study.profile.name, findings(study), record, names)
+    found = {origin: findings(source) for origin, source in study.origins.items()}
+    return page(study.profile.name, found, names)
 
 
-def page(profile: str, run: Sequence[Finding], record: Sequence[Finding], names: Mapping[str, str]) -> str:
-    """``markdown`` from findings that are known already; ``names`` has the link to each chapter by its number.
+def page(profile: str, found: Mapping[str, Sequence[Finding]], names: Mapping[str, str]) -> str:
+    """``markdown`` from findings that are known already, by origin: ``record``, ``run`` or both.
 
-    A verdict is marked with a class of its own (``holds``, ``partly``, ``fails``), which the book's style colours.
+    ``names`` has the link to each chapter by its number. A verdict is marked with a class of its own (``holds``,
+    ``partly``, ``fails``), which the book's style colours.
     """
 
-    def cell(one: Finding | None) -> str:
-        if one is None or one.estimate is None:
-            return f"{UNTESTED}: {NO_RECORD if one is None else one.reason}"
+    def cell(one: Finding) -> str:
+        if one.estimate is None:
+            return f"{UNTESTED}: {one.reason}"
         unbroken = report.cell(one.estimate).replace(" ", "\N{NO-BREAK SPACE}")
         return f"{unbroken} [{one.verdict}]{{.{MARKS[one.verdict]}}}"
 
     rows = []
-    for chapter, members in groupby(zip_longest(run, record), key=lambda pair: pair[0].claim.chapter):
-        rows.append(dict.fromkeys(COLUMNS, "") | {COLUMNS[0]: names.get(chapter, f"Chapter {chapter}")})
-        for ours, theirs in members:
-            printed = ours.claim.printed()
+    columns = ("claim", report.ORIGINS["paper"], "test", *(report.ORIGINS[origin] for origin in found))
+    for chapter, members in groupby(zip(*found.values(), strict=True), key=lambda one: one[0].claim.chapter):
+        rows.append(dict.fromkeys(columns, "") | {columns[0]: names.get(chapter, f"Chapter {chapter}")})
+        for findings_of_it in members:
+            claim = findings_of_it[0].claim
+            printed = claim.printed()
             place = f"{printed.where}; {printed.note}" if printed.note else printed.where
-            numbers = (f"{number(printed.value)} ({place})", ours.claim.region.text, cell(theirs), cell(ours))
-            rows.append(dict(zip(COLUMNS, (ours.claim.text, *numbers), strict=True)))
-    lines = [f"- This run (profile `{profile}`): {count(run)}."]
-    if record:
-        lines.insert(0, f"- Our record (photographs): {count(record)}.")
+            cells = (f"{number(printed.value)} ({place})", claim.region.text, *map(cell, findings_of_it))
+            rows.append(dict(zip(columns, (claim.text, *cells), strict=True)))
+    whose = {"record": "Our record (photographs)", "run": f"This run (profile `{profile}`)"}
+    lines = [f"- {whose[origin]}: {count(some)}." for origin, some in found.items()]
     table = ["::::{container} claims", report.table(rows).data, "::::"]
     return "\n".join([RULE, "", *lines, "", *table, ""])

@@ -68,19 +68,26 @@ def table(rows: Sequence[Mapping[str, Any]], digits: int = 1) -> Any:
 
 
 def side_by_side(
-    title: str, names: Mapping[str, str], paper: Mapping[str, Any], record: Mapping[str, Any], run: Mapping[str, Any],
+    title: str,
+    names: Mapping[Any, str],
+    paper: Mapping[Any, Any],
+    ours: Mapping[str, Mapping[Any, Any]],
     digits: int = 1,
-) -> Any:  # fmt: skip
-    """The table that every chapter has: one row for each name; the paper's number, our record's, this run's."""
+) -> Any:
+    """The table that every chapter has: one row for each name; the paper's number, then our record's and this run's.
+
+    ``ours`` has the numbers of each origin (``record``, ``run``) that has any; the others get no column.
+    """
+    columns = {"paper": paper} | {origin: numbers for origin, numbers in ours.items() if numbers}
     return table(
         [
-            {
-                title: label,
-                ORIGINS["paper"]: paper.get(key),
-                ORIGINS["record"]: record.get(key),
-                ORIGINS["run"]: run.get(key),
-            }
+            {title: label} | {ORIGINS[origin]: numbers.get(key) for origin, numbers in columns.items()}
             for key, label in names.items()
         ],
         digits,
     )
+
+
+def panel_title(origin: str, profile: str) -> str:
+    """The title of a figure's panel that has the numbers of our record or of this run alone."""
+    return f"This run: profile {profile}" if origin == "run" else "Our record: photographs"

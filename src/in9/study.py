@@ -120,6 +120,16 @@ class Study:
         study = Study(REFERENCE, recorded=True, workspace=self.workspace, progress=False)
         return study if study.store.all(EVALUATION) else None
 
+    @property
+    def origins(self) -> dict[str, Study]:
+        """Whose numbers stand beside the paper's: ``record``, where the project has one, and ``run``, this study.
+
+        A study that reads committed records is the record itself, and there is no run.
+        """
+        if self.recorded:
+            return {"record": self}
+        return ({"record": self.reference} if self.reference else {}) | {"run": self}
+
     def dataset(self) -> pd.DataFrame:
         """How many images each rule kept or rejected (section 2): class, split, outcome, count."""
         settings = {"data": self.data_settings}
@@ -166,7 +176,7 @@ class Study:
         facts, images = answers.records[0].provenance, answers.records[0].results["training"]["images"]
         number = "one seed" if len(chosen) == 1 else f"{len(chosen)} seeds"
         seconds = answers.seconds / len(answers.records)
-        drawn = "Nothing was computed for these pages: what they call this run is our record. " if self.recorded else ""
+        drawn = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
         return (
             f"{drawn}Profile `{self.profile.name}`. {self.profile.about} "
             f"Each training set trains a `{recipe.architecture}` "
