@@ -158,6 +158,8 @@ report.table(
 #   between models of similar accuracy on Original; see {doc}`/02_backgrounds_suffice` for those.
 # - **Random class.** Here one in nine backgrounds of Mixed-Rand is of the true class. Where the authors leave the true class
 #   out (they do not say), the gap would be larger by about an eighth.
+# - **Large objects.** Where the object takes most of the image little background is left. {doc}`/12_why_we_differ` has the gap
+#   by the size of the object, and tries further suspects.
 # - **Training draws.** The paper draws the backgrounds of its mixed training sets once; here they are drawn anew each
 #   epoch, unless a recipe says `fresh_backgrounds=False`.
 #
