@@ -42,6 +42,7 @@ import in9
 from in9 import causes, curves, experiments, figures, paper, report
 from in9.recipes import IN9L
 from in9.sources.tiny_imagenet import TinyImageNet
+from in9.taxonomy import CLASS_NAMES
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
@@ -257,6 +258,30 @@ for origin, found in attacked.items():
                 "of those right on Original": one.vulnerable_if_right(),
                 "challenge accuracy": one.challenge(),
                 "weakest target class": one.weakest(),
+                "of": report.ORIGINS[origin],
+            }
+        )
+report.table(rows)
+
+# %% [markdown]
+# Does a class become a stronger target with more backgrounds? {numref}`tab-suspects-targets` has the share of the other
+# classes' objects that some background of the class fools. The paper has as many backgrounds of each class; photographs do
+# not come in equal numbers, and a class that has few cannot get more.
+
+# %% table={"caption": "Number of backgrounds of each class, and objects of other classes that some of them turn into it, in percent; networks trained on Original.", "name": "tab-suspects-targets"} tags=["hide-input"]
+targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
+rows = []
+for origin, found in attacked.items():
+    few, many = found[causes.AS_IT_IS], found[causes.EVERY_BACKGROUND]
+    for label, name in enumerate(CLASS_NAMES):
+        rows.append(
+            {
+                "target class": name,
+                "the paper, of IN-9L": targets[name],
+                "backgrounds": int((few.background_labels == label).sum()),
+                "fooled": few.fooled(label),
+                "every background": int((many.background_labels == label).sum()),
+                "fooled by any": many.fooled(label),
                 "of": report.ORIGINS[origin],
             }
         )
