@@ -84,7 +84,7 @@ report.glue(
     },
     **{f"gap_{third}": interval(list(thirds.values())[-1].loc[third]) for third in ("smallest", "largest")},
     **{f"photos_{third}": interval(large.loc[third]) for third in large.index},
-    **{f"share_{third}": large.loc[third, "share"] for third in large.index},
+    **{f"share_{third}": float(large.loc[third, "share"]) for third in large.index},
     rule_low=100 * TinyImageNet.rules.test.mask_share[0],
     rule_paper=100 * paper.fact("rule_mask_share_low").value,
     paper_epochs=paper.fact("recipe_epochs").value,

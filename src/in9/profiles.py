@@ -135,7 +135,6 @@ PROFILES = {
             source="tiny-imagenet",
             real=True,
             seeds=(0, 1, 2),
-            remedy_seeds=(0,),
             level_seeds=(0,),
             architectures=PAPERS_ARCHITECTURES,
             architecture_epochs=3,
