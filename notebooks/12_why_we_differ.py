@@ -28,8 +28,8 @@
 #   the object is large there is little background to rely on.
 # - **Number of backgrounds**, for attacks: every test image's background instead of a sample.
 #
-# All networks of this chapter are trained on Original. But for the masks and the number of images there is one seed, so the
-# intervals cover the draw of the test images, not that of the training.
+# All networks of this chapter are trained on Original. Masks and sizes of objects are tested with every seed of the profile,
+# the other suspects with the first alone: there the intervals cover the draw of the test images, not that of the training.
 
 # %% tags=["parameters"]
 profile = "control"
