@@ -89,7 +89,8 @@ report.side_by_side(
 #
 # The paper's table 2 has five architectures trained on IN-9L: all of them use backgrounds. {numref}`fig-networks` has theirs
 # and ours. Large networks are trained as long as our hardware allows, so compare the epochs and the accuracy before the
-# gaps: a network that is often wrong has little to lose.
+# gaps: a network that is often wrong has little to lose. AlexNet and VGG-16 get a lower learning rate than the others, or
+# they learn nothing.
 
 # %% mystnb={"figure": {"caption": "BG-Gap in points of networks of different architecture, all trained on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-networks"}, "image": {"alt": "A dot plot of the BG-Gap of the paper's five architectures and of our small network, in the paper, in our record and in this run, as far as each was measured."}} tags=["hide-input"]
 figures.chart_style()

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -388,6 +388,21 @@ def test_markdown_of_the_record_alone(matrix: Study) -> None:
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {5} and "our record (photographs)" in table[0]
     assert "his run" not in text and "- Our record (photographs): holds" in text
+
+
+def test_a_network_that_learned_nothing_decides_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = SimpleNamespace(profile=SimpleNamespace(architectures=("good", "bad")))
+    gap = {"good": Estimate(0.1, 0.05, 0.15), "bad": Estimate(0.01, 0.0, 0.02)}
+    right = {"good": Estimate(0.6, 0.5, 0.7), "bad": Estimate(0.14, 0.12, 0.16)}
+
+    def models() -> dict[str, SimpleNamespace]:
+        return {n: SimpleNamespace(gap=lambda n=n: gap[n], accuracy=lambda test, n=n: right[n]) for n in gap}
+
+    monkeypatch.setattr(q.experiments, "architectures", lambda study: models())
+    assert q.smallest_gap(study) == gap["bad"]
+    right["bad"] = Estimate(0.13, 0.11, 0.16)
+    with pytest.raises(q.Untestable, match="bad learned nothing"):
+        q.smallest_gap(study)
 
 
 # --- the command --------------------------------------------------------------------------------------------------

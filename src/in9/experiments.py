@@ -33,8 +33,10 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Ways to train, as changes of the profile's recipe; ``in9.curves.TRAININGS`` has their names and colours."""
 
-SLOWER: Mapping[str, Mapping[str, Any]] = MappingProxyType({"alexnet": {"learning_rate": 0.01}})
-"""Networks that diverge at the recipe's learning rate: AlexNet has no batch normalisation."""
+SLOWER: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"alexnet": {"learning_rate": 0.01}, "vgg16_bn": {"learning_rate": 0.01}}
+)
+"""Networks whose last layers have no batch normalisation: at the recipe's rate AlexNet diverges, VGG-16 learns nothing."""
 
 
 # ------------------------------------------------------------------------------------------------ ways to train

@@ -16,7 +16,7 @@ from in9.paper import Fact
 from in9.recipes import IN9L
 from in9.statistics import Estimate
 from in9.study import Answers, NotMeasured, Study
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 Cell = tuple[str, str]  # trained on, tested on
 Printed = Callable[[], Fact]
@@ -124,6 +124,9 @@ def smallest_gap(study: Study) -> Estimate:
     found = experiments.architectures(study)
     if not found or not found.keys() >= set(study.profile.architectures):
         raise NotMeasured("Not all of the profile's architectures were measured.")
+    for name, one in found.items():
+        if one.accuracy("original").low <= 1 / NUM_CLASSES:
+            raise Untestable(f"{name} learned nothing: it is no better than chance")
     return min((one.gap() for one in found.values()), key=lambda one: one.value)
 
 
