@@ -36,7 +36,7 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 SLOWER: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"alexnet": {"learning_rate": 0.01}, "vgg16_bn": {"learning_rate": 0.01}}
 )
-"""Networks without batch normalisation in their last layers: at the recipe's rate AlexNet diverges, VGG learns nothing."""
+"""Without batch normalisation in their last layers: at the recipe's rate AlexNet diverges, VGG-16 learns nothing."""
 
 
 # ------------------------------------------------------------------------------------------------ ways to train
