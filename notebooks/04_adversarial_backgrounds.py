@@ -38,7 +38,7 @@ from in9.variants import load_pool
 
 study = in9.Study(profile, recorded=recorded)
 runs = {origin: (source, found) for origin, source in study.origins.items() if (found := attacked(source))}
-ours = attacked(study)
+ours = runs[study.origin][1]
 foregrounds, backgrounds, pairs = ours["in9l"].sizes
 report.glue(
     targeted=ours["in9l"].vulnerable(),

@@ -29,7 +29,7 @@ from in9 import curves, experiments, figures, paper, report
 names = ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")
 study = in9.Study(profile, recorded=recorded)
 runs = {origin: found for origin, source in study.origins.items() if (found := experiments.trained(source, names))}
-ours = experiments.trained(study, names)
+ours = runs[study.origin]
 report.glue(
     gain_next=experiments.gain(ours, "mixed_rand", "mixed_next"),
     gain_rand=experiments.gain(ours, "mixed_rand", "mixed_rand"),

@@ -58,7 +58,7 @@ study = in9.Study(profile, recorded=recorded)
 trained = ("original", "mixed_rand", "only_bg_t")
 sources = study.origins
 found = {o: {name: breakdown.shares(source.answers(name)) for name in trained} for o, source in sources.items()}
-ours = list(found.values())[-1]
+ours = found[study.origin]
 matrix = paper.train_test_matrix()
 published = {name: paper.fact(f"bg_{name}_share").value for name in ("required", "fools")}
 balance, difference = breakdown.balance(study.answers("original"))

@@ -35,7 +35,7 @@ from in9 import curves, experiments, figures, paper, report
 
 study = in9.Study(profile, recorded=recorded)
 runs = {origin: found for origin, source in study.origins.items() if (found := experiments.remedies(source))}
-ours = experiments.remedies(study)
+ours = runs[study.origin]
 report.glue(
     **{f"gap_{name}": ours[name].gap() for name in ("original", "half", "head")},
     **{f"original_{name}": ours[name].accuracy("original") for name in ("original", "half", "head")},

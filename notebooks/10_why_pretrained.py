@@ -37,7 +37,7 @@ study = in9.Study(profile, recorded=recorded)
 sources = study.origins
 finer = {origin: experiments.finer(source) for origin, source in sources.items()}
 smaller = {origin: experiments.smaller(source) for origin, source in sources.items()}
-classes, shares = experiments.finer(study), experiments.smaller(study)
+classes, shares = finer[study.origin], smaller[study.origin]
 
 
 def change(levels):

@@ -52,7 +52,7 @@ published = paper.train_test_matrix().loc["original"]
 theirs = {test: float(published[test]) for test in ("original", "only_bg_t")} | {
     "gap": paper.fact("bg_gap_original").value
 }
-ours, added = causes.levels(study), causes.effects(study)
+ours, added = levels[study.origin], effects[study.origin]
 own = ours[causes.AS_IT_IS]
 less = [name for name in ours if name.endswith("detail")]
 fewer = [name for name in ours if name.endswith("images")]
@@ -82,7 +82,7 @@ report.glue(
         for suspect in suspects
         for quantity in ("original", "gap")
     },
-    **{f"gap_{third}": interval(list(thirds.values())[-1].loc[third]) for third in ("smallest", "largest")},
+    **{f"gap_{third}": interval(thirds[study.origin].loc[third]) for third in ("smallest", "largest")},
     **{f"photos_{third}": interval(large.loc[third]) for third in large.index},
     **{f"share_{third}": float(large.loc[third, "share"]) for third in large.index},
     rule_low=100 * TinyImageNet.rules.test.mask_share[0],
@@ -297,8 +297,8 @@ report.table(rows)
 # - **Few images.** Their number is what moves accuracy most in our record, and the paper has more.
 # - **Not tried.** More detail than our images have, a ResNet-50 trained for {glue:text}`paper_epochs:.0f` epochs, and the
 #   authors' own masks. Profile `paper` does the first two with your copy of ImageNet and a GPU ({doc}`/how_to_run`).
-# - **One doubling.** From the images of profile `tiny` to the paper's it is nearly two doublings of the side. What the first
-#   halving below us costs need not be what the next doubling above us brings.
+# - **Halving and doubling.** What halving the side of our images costs need not be what doubling it would bring, which is the
+#   way to the paper's.
 # - **Drawn images.** In profile `control` an object without its detail can only be told by its background, which makes the
 #   gap grow. In photographs, both lose their detail.
 # - **Chosen by trial.** The records of the other chapters keep the profile's recipe: *better trained* is tested once, here,

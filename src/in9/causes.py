@@ -1,8 +1,8 @@
 """Causes: why our numbers are not the paper's, each suspect changed alone and the numbers taken again.
 
 The suspects are the training (a better recipe, chosen on validation images), the detail of the images, how many there
-are, the masks, and for attacks the number of backgrounds. Everything here is trained on Original; a study that does not
-compute gives what it has records of, and nothing for the rest.
+are, the masks, the size of the objects, and for attacks the number of backgrounds. Everything here is trained on
+Original; a study that does not compute gives what it has records of, and nothing for the rest.
 """
 
 from __future__ import annotations

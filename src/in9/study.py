@@ -121,14 +121,17 @@ class Study:
         return study if study.store.all(EVALUATION) else None
 
     @property
+    def origin(self) -> str:
+        """Whose numbers this study's are: a key of ``origins``."""
+        return "record" if self.recorded else "run"
+
+    @property
     def origins(self) -> dict[str, Study]:
         """Whose numbers stand beside the paper's: ``record``, where the project has one, and ``run``, this study.
 
         A study that reads committed records is the record itself, and there is no run.
         """
-        if self.recorded:
-            return {"record": self}
-        return ({"record": self.reference} if self.reference else {}) | {"run": self}
+        return ({"record": self.reference} if self.reference and not self.recorded else {}) | {self.origin: self}
 
     def dataset(self) -> pd.DataFrame:
         """How many images each rule kept or rejected (section 2): class, split, outcome, count."""
