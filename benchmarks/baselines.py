@@ -25,7 +25,8 @@ from in9.geometry import Crop
 from in9.grabcut import find_mask
 from in9.recipes import Recipe
 from in9.sources import Photo, Rejected, Rules
-from in9.training import autocast, fresh_classifier
+from in9.steps import autocast
+from in9.training import fresh_classifier
 from in9.variants import Pool
 
 REFERENCE_BATCH = 32

@@ -308,7 +308,7 @@ report.table(rows)
 #
 # What does a quarter of the images *and* half of the detail give? Write
 # `study.answers("original", architecture=study.profile.recipe.architecture + "/2", fraction=0.25).gap()`. Add a recipe of your
-# own to `trials` of a profile in `src/in9/profiles.py`, and `in9 measure --only causes` tries it.
+# own to `trials` of a profile in `src/in9/profiles.py`, and `in9 measure --only trials` tries it.
 #
 # ## Next
 #

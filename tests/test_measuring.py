@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from test_experiments import PROFILE, furnished
@@ -16,6 +17,7 @@ from in9.claims import NO_RECORD, findings
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.measuring import keep, measure, parts_named, rerun
+from in9.recipes import TRAINING_SETS
 from in9.records import Store
 from in9.study import Study
 from in9.workspace import Workspace
@@ -26,6 +28,7 @@ TRIAL = replace(
     adversarial_foregrounds=1,
     adversarial_backgrounds=1,
     saliency_per_class=1,
+    trials=MappingProxyType({"smoother": {"label_smoothing": 0.1}}),
 )
 
 
@@ -62,13 +65,35 @@ def copy_of(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def test_every_part_is_measured_once(workspace: Workspace, said: list[str], idle: None) -> None:
-    assert [line.split()[0] for line in said] == list(measuring.PARTS)
-    new = {line.split()[0]: int(line.split()[1]) for line in said}
-    assert all(new.values())
-    assert sum(new.values()) == len(list((workspace.runs / "records").glob("*/*.json")))
-    again: list[str] = []
-    measure(open_study(workspace), say=again.append)
-    assert [int(line.split()[1]) for line in again] == [0] * len(measuring.PARTS)
+    assert [line.split(":")[0] for line in said] == [f"round {place}" for place in range(1, len(said) + 1)]
+    records = [path.name for path in (workspace.runs / "records").glob("*/*.json")]
+    measured = [name for name in records if not name.startswith("dataset")]
+    assert sum(int(line.split()[2]) for line in said) == len(measured) == len(records) - 1
+    for name, part in measuring.PARTS.items():
+        assert len(part(open_study(workspace, compute=False))), name
+        again: list[str] = []
+        measure(open_study(workspace), [name], again.append)
+        assert again == ["nothing to measure: every record is there"], name
+
+
+def test_the_first_round_trains_every_network_once_and_the_second_measures_the_rest(
+    collection: Collection, tmp_path: Path
+) -> None:
+    workspace = furnished(Workspace(tmp_path), collection)
+    parts = parts_named(["matrix", "calibration", "adversarial", "remedies"])
+    first = measuring._planned(open_study(workspace), parts)
+    trained = [unit.weights(Collection(unit.collection)) for unit in first]
+    assert len(set(trained)) == len(trained)
+    assert {unit.recipe.train_on for unit in first} == {*TRAINING_SETS, "original+mixed_rand"}
+    assert not any(unit.recipe.head_on for unit in first)
+    for _ in open_study(workspace).run(first, "trainings"):
+        pass
+    second = measuring._planned(open_study(workspace), parts)
+    assert {unit.kind for unit in second} == {"adversarial", "more_draws", "evaluation"}
+    assert all(unit.recipe.head_on or unit.weights(Collection(unit.collection)).is_file() for unit in second)
+    for _ in open_study(workspace).run(second, "the rest"):
+        pass
+    assert measuring._planned(open_study(workspace), parts) == []
 
 
 def test_every_claim_can_then_be_judged(workspace: Workspace, idle: None) -> None:
@@ -81,7 +106,7 @@ def test_one_part(collection: Collection, tmp_path: Path) -> None:
     shutil.copytree(collection.path, workspace.data / "trial")
     said: list[str] = []
     measure(open_study(workspace), ["finer"], said.append)
-    assert len(said) == 1 and said[0].startswith("finer") and " 2 new records" in said[0]
+    assert len(said) == 1 and said[0].startswith("round 1: 2 new records in ")
     with pytest.raises(In9Error, match=r"matrx.*matrix"):
         parts_named(["matrx"])
 

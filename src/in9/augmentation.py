@@ -39,8 +39,11 @@ class Augmentation:
         draws = torch.rand(count, 9, generator=generator)
         noise = torch.randn(count, 3, generator=generator) * self.lighting
         vectors = torch.tensor(LIGHTING_VECTORS) * torch.tensor(LIGHTING_VALUES)
-        images = self._crop(images, draws[:, :5].to(images.device))
-        return self._colour(images, draws[:, 5:8].to(images.device), (noise @ vectors.T).to(images.device))
+        small = torch.cat([draws, noise @ vectors.T, torch.tensor([GREY]).expand(count, 3)], 1)
+        # All at once and from pinned memory, so that a GPU is not waited for.
+        small = (small.pin_memory() if images.is_cuda else small).to(images.device, non_blocking=True)
+        images = self._crop(images, small[:, :5])
+        return self._colour(images, small[:, 5:8], small[:, 9:12], small[0, 12:])
 
     def _crop(self, images: Tensor, draws: Tensor) -> Tensor:
         """Crop a share of the area at an aspect ratio of 3/4 to 4/3 and resize it back, bilinear; flip half of them."""
@@ -48,7 +51,7 @@ class Augmentation:
         ratio = torch.exp((draws[:, 1] * 2 - 1) * math.log(4 / 3))
         ratio = ratio.clamp(area, 1 / area)  # a large crop is nearly square, or it would stick out of the image
         width, height = (area * ratio).sqrt(), (area / ratio).sqrt()
-        mirror = torch.where((draws[:, 4] < 0.5) & torch.tensor(self.flip), -1.0, 1.0)
+        mirror = torch.where((draws[:, 4] < 0.5) & self.flip, -1.0, 1.0)
         left, top = (draws[:, 2] * 2 - 1) * (1 - width), (draws[:, 3] * 2 - 1) * (1 - height)
         size = images.shape[-1]
         ruler = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # the middles of pixels, from -1 to 1
@@ -59,13 +62,13 @@ class Augmentation:
         # No crop sticks out by more than half a pixel, where border and reflection are the same.
         return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
-    def _colour(self, images: Tensor, draws: Tensor, lighting: Tensor) -> Tensor:
+    def _colour(self, images: Tensor, draws: Tensor, lighting: Tensor, weights: Tensor) -> Tensor:
         """Jitter brightness, then contrast, then saturation; add the lighting, float [B, 3]; clip to [0, 1].
 
-        Until it is clipped all of that is one affine map of the colours for each image, so it is done at once.
+        ``weights`` are those of the three colours in grey, float [3]. Until it is clipped all of that is one affine map
+        of the colours for each image, so it is done at once.
         """
         brightness, contrast, saturation = (1 + self.jitter * (2 * draws - 1)).unbind(1)
-        weights = images.new_tensor(GREY)
         mean = images.mean((2, 3)) @ weights * brightness  # of the grey image, which contrast keeps
         mixed = saturation[:, None, None] * torch.eye(3, device=images.device)
         mixed = mixed + (1 - saturation)[:, None, None] * weights

@@ -106,19 +106,7 @@ def dial_profile(profile: Profile, rho: float) -> Profile:
 def dial_studies(study: Study) -> dict[float, Study]:
     """One study for each position of the dial, each with data and records of its own: rho -> study."""
     base = study.profile if study.profile.source == "synthetic" else profile_named("control")
-    return {
-        rho: Study(
-            dial_profile(base, rho),
-            recorded=study.recorded,
-            compute=study.compute,
-            device=study.device,
-            engine=study.engine,
-            jobs=study.jobs,
-            workspace=study.workspace,
-            progress=study.progress,
-        )
-        for rho in base.dial
-    }
+    return {rho: study.of_profile(dial_profile(base, rho)) for rho in base.dial}
 
 
 def dial(study: Study) -> dict[float, dict[str, Estimate]]:

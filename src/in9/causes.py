@@ -194,11 +194,6 @@ def attacks(study: Study) -> dict[str, Attacks]:
     return {name: Attacks(study.measure("adversarial", [one], **how)) for name, (one, how) in units.items()}
 
 
-def measured(study: Study) -> tuple[Any, ...]:
-    """Everything that the chapter reads."""
-    return trials(study), levels(study), mask_changes(study), object_sizes(study), attacks(study)
-
-
 def _with_masks(study: Study) -> tuple[Answers | None, list[Record]]:
     """The answers of the models trained on Original, and their records of ``measure_masks``; None and [] without."""
     recipes, options = study.recipes(["original"]), {"test_seed": TEST_SEED, "pixels": list(PIXELS)}

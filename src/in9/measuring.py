@@ -18,13 +18,17 @@ import pandas as pd
 
 from in9 import calibration, causes, experiments
 from in9.attacks import attacked
+from in9.collection import Collection
+from in9.engines import Finished
 from in9.errors import In9Error, unknown
 from in9.evaluation import TEST_SETS
 from in9.focus import looked_into
-from in9.records import Record, Store
+from in9.records import Record, Store, key_of
 from in9.statistics import Estimate
 from in9.study import Answers, NotMeasured, Study
+from in9.units import Unit
 
+DIAL = "dial"
 PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
     {
         "dataset": Study.dataset,
@@ -37,11 +41,14 @@ PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
         "finer": experiments.finer,
         "smaller": experiments.smaller,
         "architectures": experiments.architectures,
-        "causes": causes.measured,
-        "dial": calibration.dial,
+        "trials": causes.trials,
+        "levels": causes.levels,
+        "masks": causes.mask_changes,
+        "suspects": causes.attacks,
+        DIAL: calibration.dial,
     }
 )
-"""What is measured, in this order: name -> a function of the study. Chapters call the same functions."""
+"""What is measured: name -> a function of the study. Chapters call the same functions."""
 
 
 def parts_named(only: Sequence[str]) -> dict[str, Callable[[Study], Any]]:
@@ -53,17 +60,54 @@ def parts_named(only: Sequence[str]) -> dict[str, Callable[[Study], Any]]:
 
 
 def measure(study: Study, only: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
-    """Measure what has no record yet, and say of each part how many records are new and how long that took."""
-    for name, part in parts_named(only).items():
-        before, started = _written(study), time.monotonic()
-        part(study)
-        new = len(_written(study) - before)
-        say(f"{name:<14} {new:>3} new {'record' if new == 1 else 'records'} {time.monotonic() - started:>9.1f} s")
+    """Measure what has no record yet, all of it side by side, and say how many records are new and how long that took.
+
+    It goes in rounds: the first trains every network once, the second measures all the rest on what was trained, and
+    there are more only where what is measured depends on a result.
+    """
+    parts, place = parts_named(only), 0
+    while units := _planned(study, parts):
+        place, started = place + 1, time.monotonic()
+        number = sum(1 for _ in study.run(units, f"round {place}"))
+        took = time.monotonic() - started
+        say(f"round {place}: {number} new {'record' if number == 1 else 'records'} in {took:.1f} s")
+    if not place:
+        say("nothing to measure: every record is there")
 
 
-def _written(study: Study) -> set[Path]:
-    """The records of this machine, those of the dial too."""
-    return set((study.workspace.runs / "records").glob("**/*.json"))
+class _WouldRun(Exception):
+    """A plan was asked for what has to be measured first."""
+
+
+class _Plan(Study):
+    """A study like another that runs nothing: it notes which units the other would run next."""
+
+    def __init__(self, study: Study) -> None:
+        self.__dict__.update(study.__dict__)
+        self.units: list[Unit] = []
+
+    def run(self, units: Sequence[Unit], what: str) -> Finished:
+        """Note the units. Raises _WouldRun."""
+        assert self.collection  # built here, as ``what`` is planned and not yet when it runs
+        self.units += units
+        raise _WouldRun
+
+
+def _planned(study: Study, parts: Mapping[str, Callable[[Study], Any]]) -> list[Unit]:
+    """The units that the parts ask for next, none twice and no network trained by two at once."""
+    plan = _Plan(study)
+    asked: list[tuple[Callable[[Study], Any], Study]] = [(part, plan) for name, part in parts.items() if name != DIAL]
+    if DIAL in parts:  # its positions do not wait for each other
+        asked += [(calibration.calibration, one) for one in calibration.dial_studies(plan).values()]
+    for part, one in asked:
+        with suppress(_WouldRun):
+            part(one)
+    chosen: dict[str, Unit] = {}
+    for unit in plan.units:
+        weights = unit.weights(Collection(unit.collection))
+        name = key_of({"kind": unit.kind, **unit.settings}) if weights.is_file() else str(weights)
+        chosen.setdefault(name, unit)
+    return list(chosen.values())
 
 
 class _Noting(Store):
@@ -114,7 +158,7 @@ def _read_by_chapters(study: Study) -> dict[str, Record]:
     reader = copy(study)
     reader.store = store = _Noting(study.store.folder)
     for name, part in PARTS.items():
-        if name != "dial":  # its positions are studies of their own
+        if name != DIAL:  # its positions are studies of their own
             with suppress(NotMeasured):
                 part(reader)
     return store.asked

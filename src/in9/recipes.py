@@ -149,10 +149,13 @@ class Draws:
         """The draws of one epoch; they depend on the recipe's seed, the epoch and the ids alone."""
         purpose = f"training {epoch}" if recipe.fresh_backgrounds else "training"
         mixed = [part for part in recipe.parts if part in MIXED]
-        part = uniforms(recipe.seed, "part", (f"{epoch} {one}" for one in pool.ids)) * len(recipe.parts)
+        part = np.zeros(len(pool), np.int64)
+        if len(recipe.parts) > 1:
+            drawn = uniforms(recipe.seed, "part", (f"{epoch} {one}" for one in pool.ids))
+            part = (drawn * len(recipe.parts)).astype(np.int64)
         return cls(
             {one: variants.draw_backgrounds(one, pool, recipe.seed, purpose)[0] for one in mixed},
-            torch.from_numpy(part.astype(np.int64)).to(pool.device),
+            torch.from_numpy(part).to(pool.device),
         )
 
 

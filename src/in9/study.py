@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from in9 import statistics
 from in9.building import build
 from in9.classifiers import Classifier
 from in9.collection import Collection
-from in9.engines import engine_named, run_units
+from in9.engines import Finished, engine_named, run_units
 from in9.errors import In9Error
 from in9.evaluation import TEST_SETS
 from in9.profiles import Profile, profile_named
@@ -75,8 +76,20 @@ class Study:
         self.jobs = jobs
         self.progress = progress
         self.workspace = workspace or find_workspace()
-        folder = self.workspace.committed if recorded else self.workspace.runs / "records"
-        self.store = Store(folder / self.profile.name)
+        self.store = self._store()
+
+    def _store(self) -> Store:
+        folder = self.workspace.committed if self.recorded else self.workspace.runs / "records"
+        return Store(folder / self.profile.name)
+
+    def of_profile(self, profile: Profile) -> Study:
+        """A study like this one, of another profile."""
+        other = copy(self)
+        for name in ("collection", "reference"):  # what was found for this profile
+            other.__dict__.pop(name, None)
+        other.profile = profile
+        other.store = other._store()
+        return other
 
     @cached_property
     def collection(self) -> Collection:
@@ -218,15 +231,17 @@ class Study:
                 f"{self.profile.name!r}; `in9 book --profile {self.profile.name}` measures it."
             )
         if missing:
-            assert self.collection  # built before the workers need it
             missing.sort(key=lambda unit: unit.recipe.uses_masks)  # IN-9L has the most images: it starts first
-            hide = not self.progress
-            with closing(run_units(missing, self.device, self.jobs, self.engine)) as finished:
-                for unit, record in tqdm(
-                    finished, desc=kind, total=len(missing), unit="model", file=sys.stderr, disable=hide
-                ):
-                    found[unit.recipe] = record
+            found |= {unit.recipe: record for unit, record in self.run(missing, kind)}
         return [record for recipe in wanted if (record := found[recipe]) is not None]
+
+    def run(self, units: Sequence[Unit], what: str) -> Finished:
+        """Run units side by side and yield each with its record as it finishes; ``what`` names them to the user."""
+        assert self.collection  # built before the workers need it
+        with closing(run_units(units, self.device, self.jobs, self.engine)) as finished:
+            yield from tqdm(
+                finished, desc=what, total=len(units), unit="model", file=sys.stderr, disable=not self.progress
+            )
 
     def available(self, kind: str, recipes: Iterable[Recipe], **options: Any) -> bool:
         """Whether ``measure`` would give these records: from what is stored, or by computing what is not."""

@@ -6,10 +6,8 @@ import io
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +16,7 @@ from in9.classifiers import Classifier, create, last_linear
 from in9.errors import In9Error
 from in9.recipes import Draws, Recipe, chosen_rows, compose_batch, epoch_rows, finer_classes
 from in9.seeds import digest
+from in9.steps import Step
 from in9.taxonomy import NUM_CLASSES
 from in9.variants import Pool
 
@@ -38,19 +37,6 @@ def pick_device(device: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise In9Error(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu.") from error
     return chosen
-
-
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 natively; training then runs under autocast."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cpu" and probe is not None and bool(probe())
-
-
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Mixed precision where it is fast, nothing elsewhere. Only training uses it; every evaluation is float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device))
 
 
 def train(
@@ -78,6 +64,7 @@ def train(
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     begun = time.monotonic() - seconds_so_far(checkpoint)
     losses = _resume(checkpoint, model, optimizer)
+    step = Step(model, optimizer, loss_of, device)
     used = chosen_rows(recipe, pool)
     labels = pool.labels.cpu().numpy()[used]
     saved = time.monotonic()
@@ -90,17 +77,9 @@ def train(
             batches = [rows for rows in order.split(recipe.batch_size) if len(rows) > 1]
             total = torch.zeros((), device=device)
             model.train()
-            for step, rows in enumerate(batches):
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.rate(epoch + step / len(batches))
+            for number, rows in enumerate(batches):
                 images = recipe.augmentation(compose_batch(recipe, pool, rows, draws).float().div_(255), noise)
-                with autocast(device):
-                    outputs = model.outputs(images)  # convolutions take the layout of their weights, channels last
-                loss = loss_of(outputs.float(), targets[rows])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
+                total += step(images, targets[rows], recipe.rate(epoch + number / len(batches)))
             losses.append(float(total) / len(batches))
             if not math.isfinite(losses[-1]):
                 raise In9Error(

@@ -85,7 +85,7 @@ def run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None] = l
 def _run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None]) -> Record:
     import torch
 
-    from in9.training import bfloat16_is_fast
+    from in9.steps import bfloat16_is_fast
 
     where = torch.device(device)
     collection = Collection(unit.collection)
