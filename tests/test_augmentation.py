@@ -132,14 +132,50 @@ def test_lighting_adds_one_colour_to_each_image_with_the_stated_spread() -> None
     torch.testing.assert_close(torch.cov(shift[:, :, 0, 0].T), expected, atol=2e-5, rtol=0)
 
 
+def test_rotation_turns_a_crop_around_its_middle_by_up_to_what_is_stated() -> None:
+    images = ramps(800)
+    varied = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False, rotation=20)(images, draws())
+    size, middle = 64, slice(28, 36)
+    across, down = (varied[:, :, middle, middle].diff(dim=axis).mean((2, 3)) * (size - 1) for axis in (3, 2))
+    angle = torch.rad2deg(torch.atan2(across[:, 1], across[:, 0]))
+    assert angle.abs().max() <= 20.1 and angle.abs().max() > 19 and abs(float(angle.mean())) < 1.5
+    torch.testing.assert_close(torch.rad2deg(torch.atan2(-down[:, 0], down[:, 1])), angle, atol=0.1, rtol=0)
+    length = across[:, :2].norm(dim=1)  # turned, not stretched
+    torch.testing.assert_close(length, torch.ones_like(length), atol=0.01, rtol=0)
+    torch.testing.assert_close(
+        varied[:, :2, 31:33, 31:33].mean((2, 3)), torch.full((800, 2), 0.5), atol=0.01, rtol=0
+    )  # the middle stays where it was
+
+
+def test_erasing_paints_one_square_grey_and_leaves_the_rest() -> None:
+    images = torch.ones(600, 3, 32, 32)
+    varied = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False, erasing=0.5)(images, draws())
+    erased = varied[:, 0] == 0.5
+    torch.testing.assert_close(varied, torch.where(erased[:, None], 0.5, 1.0).expand_as(varied))
+    rows, columns = erased.any(2).sum(1), erased.any(1).sum(1)
+    assert torch.equal(erased.sum((1, 2)), rows * columns)  # a rectangle, and whole ones are square
+    assert rows.max() <= 17 and rows.max() >= 15
+    inside = (~erased[:, 0].any(1)) & (~erased[:, -1].any(1)) & (~erased[:, :, 0].any(1)) & (~erased[:, :, -1].any(1))
+    assert (rows - columns).abs()[inside].max() <= 1
+    assert erased.float().mean((0, 1)).min() > 0.02  # everywhere
+
+
+def test_without_turn_and_erasing_draws_are_as_they_were() -> None:
+    here, there = draws(7), draws(7)
+    Augmentation()(noise_images(), here)
+    torch.rand(8, 9, generator=there)
+    torch.randn(8, 3, generator=there)
+    assert torch.equal(here.get_state(), there.get_state())
+
+
 @pytest.mark.parametrize("device", ["meta", "cuda"])
 def test_draws_do_not_depend_on_the_device(device: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
     images = noise_images()
     here, there = draws(7), draws(7)
-    expected = Augmentation()(images, here)
-    varied = Augmentation()(images.to(device), there)
+    expected = Augmentation(rotation=10, erasing=0.3)(images, here)
+    varied = Augmentation(rotation=10, erasing=0.3)(images.to(device), there)
     assert varied.device.type == device and varied.shape == expected.shape
     assert torch.equal(here.get_state(), there.get_state())
     if device == "cuda":

@@ -22,13 +22,17 @@ class Augmentation:
     """How strongly training images are varied; the defaults are the paper's.
 
     ``smallest_crop`` is the smallest share of the image's area that a crop may have, ``jitter`` the largest relative
-    change of brightness, contrast and saturation, ``lighting`` the standard deviation of the lighting noise.
+    change of brightness, contrast and saturation, ``lighting`` the standard deviation of the lighting noise. The paper
+    has neither ``rotation``, the largest turn of a crop in degrees, nor ``erasing``, the largest side of a square of each
+    image that is painted grey, as a share of the image's (Zhong et al., 2020).
     """
 
     smallest_crop: float = 0.08
     jitter: float = 0.1
     lighting: float = 0.05
     flip: bool = True
+    rotation: float = 0.0
+    erasing: float = 0.0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Vary a batch: float32 [B, 3, S, S] in [0, 1] -> the same shape, values in [0, 1].
@@ -39,14 +43,19 @@ class Augmentation:
         draws = torch.rand(count, 9, generator=generator)
         noise = torch.randn(count, 3, generator=generator) * self.lighting
         vectors = torch.tensor(LIGHTING_VECTORS) * torch.tensor(LIGHTING_VALUES)
-        small = torch.cat([draws, noise @ vectors.T, torch.tensor([GREY]).expand(count, 3)], 1)
+        square = torch.rand(count, 3, generator=generator) if self.erasing else torch.zeros(count, 3)
+        small = torch.cat([draws, noise @ vectors.T, square, torch.tensor([GREY]).expand(count, 3)], 1)
         # All at once and from pinned memory, so that a GPU is not waited for.
         small = (small.pin_memory() if images.is_cuda else small).to(images.device, non_blocking=True)
-        images = self._crop(images, small[:, :5])
-        return self._colour(images, small[:, 5:8], small[:, 9:12], small[0, 12:])
+        images = self._crop(images, small[:, :5], small[:, 8])
+        images = self._colour(images, small[:, 5:8], small[:, 9:12], small[0, 15:])
+        return self._erase(images, small[:, 12:15]) if self.erasing else images
 
-    def _crop(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Crop a share of the area at an aspect ratio of 3/4 to 4/3 and resize it back, bilinear; flip half of them."""
+    def _crop(self, images: Tensor, draws: Tensor, turn: Tensor) -> Tensor:
+        """Crop a share of the area at an aspect ratio of 3/4 to 4/3 and resize it back, bilinear; flip half of them.
+
+        A crop is turned around its middle; what it then shows beyond the image is the image reflected.
+        """
         area = self.smallest_crop + (1 - self.smallest_crop) * draws[:, 0]
         ratio = torch.exp((draws[:, 1] * 2 - 1) * math.log(4 / 3))
         ratio = ratio.clamp(area, 1 / area)  # a large crop is nearly square, or it would stick out of the image
@@ -57,10 +66,17 @@ class Augmentation:
         ruler = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # the middles of pixels, from -1 to 1
         # Columns and rows apart: affine_grid multiplies a matrix for every pixel, at ten times the cost.
         grid = images.new_empty(len(images), size, size, 2)
-        grid[..., 0] = ((width * mirror)[:, None] * ruler + left[:, None])[:, None, :]
-        grid[..., 1] = (height[:, None] * ruler + top[:, None])[:, :, None]
-        # No crop sticks out by more than half a pixel, where border and reflection are the same.
-        return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        across, down = (width * mirror)[:, None] * ruler, height[:, None] * ruler
+        if not self.rotation:
+            grid[..., 0] = (across + left[:, None])[:, None, :]
+            grid[..., 1] = (down + top[:, None])[:, :, None]
+            # No crop sticks out by more than half a pixel, where border and reflection are the same.
+            return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        angle = (2 * turn[:, None] - 1) * math.radians(self.rotation)
+        cos, sin = angle.cos(), angle.sin()
+        grid[..., 0] = (cos * across + left[:, None])[:, None, :] - (sin * down)[:, :, None]
+        grid[..., 1] = (sin * across + top[:, None])[:, None, :] + (cos * down)[:, :, None]
+        return torch.nn.functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
     def _colour(self, images: Tensor, draws: Tensor, lighting: Tensor, weights: Tensor) -> Tensor:
         """Jitter brightness, then contrast, then saturation; add the lighting, float [B, 3]; clip to [0, 1].
@@ -75,3 +91,12 @@ class Augmentation:
         mixed = mixed * (brightness * contrast)[:, None, None]
         shift = (mean * (1 - contrast))[:, None] + lighting
         return torch.baddbmm(shift[:, :, None], mixed, images.flatten(2)).view_as(images).clamp_(0, 1)
+
+    def _erase(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Paint a square of each image grey: its side up to ``erasing`` of the image's, its middle anywhere."""
+        side, across, down = draws.unbind(1)
+        size = images.shape[-1]
+        ruler = (torch.arange(size, device=images.device) + 0.5) / size
+        columns = (ruler - across[:, None]).abs() < side[:, None] * self.erasing / 2
+        rows = (ruler - down[:, None]).abs() < side[:, None] * self.erasing / 2
+        return images.masked_fill_((rows[:, :, None] & columns[:, None, :])[:, None], 0.5)
