@@ -119,7 +119,7 @@ def test_trials_are_judged_by_validation_images_alone(study: Study) -> None:
         assert one.labels(IN9L).tolist() == whole.labels.tolist()
         assert list(one.records[0].results["predictions"]) == [IN9L]
     values = {name: one.accuracy(IN9L).value for name, one in tried.items()}
-    assert values[causes.best(tried)] == max(values.values())
+    assert [values[name] for name in causes.ranked(tried)] == sorted(values.values(), reverse=True)
 
 
 def test_no_validation_images_are_said(study: Study) -> None:
@@ -135,12 +135,12 @@ def test_no_validation_images_are_said(study: Study) -> None:
 def test_a_profile_without_trials_has_none(study: Study) -> None:
     other = open_study(study.workspace, replace(PROFILE, trials=MappingProxyType({})))
     assert causes.trials(other) == {}
-    assert causes.BETTER not in causes.levels(other)
+    assert causes.WEAKER not in causes.levels(other)
 
 
 def test_levels_and_effects(study: Study) -> None:
     found = causes.levels(study)
-    better = [causes.BETTER] if causes.best(causes.trials(study)) != causes.AS_IT_IS else []
+    weaker = [causes.WEAKER] if causes.ranked(causes.trials(study))[-1] != causes.AS_IT_IS else []
     assert list(found) == [
         causes.AS_IT_IS, *better, "50 % of the detail", "25 % of the detail", "50 % of the images",
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Causes: why our numbers are not the paper's, each suspect changed alone and the numbers taken again.
 
-The suspects are the training (a better recipe, chosen on validation images), the detail of the images, how many there
+The suspects are the training (the weakest of the recipes tried on validation images), the detail of the images, how many there
 are, the masks, the size of the objects, and for attacks the number of backgrounds. Everything here is trained on
 Original; a study that does not compute gives what it has records of, and nothing for the rest.
 """
@@ -29,8 +29,8 @@ from in9.statistics import Estimate
 from in9.study import TEST_SEED, Answers, Study
 
 VALIDATION, MASKS = "validation", "masks"
-AS_IT_IS, BETTER, EVERY_BACKGROUND = "as it is", "better trained", "every background"
-"""The profile's own training, that with the best trial's recipe, and an attack with all test images."""
+AS_IT_IS, WEAKER, EVERY_BACKGROUND = "as it is", "weaker recipe", "every background"
+"""The profile's own training, that with the weakest trial's recipe, and an attack with all test images."""
 
 PIXELS = (-2, -1, 1, 2)
 """By how many pixels masks are grown, or shrunk where negative."""
@@ -99,9 +99,9 @@ def trials(study: Study) -> dict[str, Answers]:
     return {name: Answers([record]) for name, record in zip(recipes, records, strict=True)}
 
 
-def best(tried: Mapping[str, Answers]) -> str:
-    """The trial that is right most often on the validation images, every class counting the same."""
-    return max(tried, key=lambda name: tried[name].accuracy(IN9L).value)
+def ranked(tried: Mapping[str, Answers]) -> list[str]:
+    """The trials, best first: by accuracy on the validation images, every class counting the same."""
+    return sorted(tried, key=lambda name: -tried[name].accuracy(IN9L).value)
 
 
 def in_words(changes: Mapping[str, Any]) -> str:
@@ -118,8 +118,8 @@ def in_words(changes: Mapping[str, Any]) -> str:
 def levels(study: Study) -> dict[str, Answers]:
     """Models whose training differs in one suspect, tested like all others: name -> answers.
 
-    The profile's own comes first, then the best trial's recipe if that is another, then trainings on less detail and on
-    fewer images.
+    The profile's own comes first, then the weakest trial's recipe if that is another, then trainings on less detail and
+    on fewer images.
     """
     recipes = {name: recipe for name, recipe in _suspects(study).items() if evaluated(study, [recipe])}
     study.evaluations(recipes.values())  # side by side
@@ -129,13 +129,13 @@ def levels(study: Study) -> dict[str, Answers]:
 
 
 def effects(study: Study) -> dict[tuple[str, str], Estimate]:
-    """What undoing each suspect adds, in points: (quantity, suspect) -> estimate, paired by image.
+    """What having more of each suspect adds, in points: (quantity, suspect) -> estimate, paired by image.
 
-    Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the best trial's recipe
-    for the profile's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
+    Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the profile's recipe for
+    the weakest trial's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
     """
     found, shares = levels(study), experiments.smaller(study)
-    pairs = {"training": (AS_IT_IS, BETTER), "detail": (_detail(min(study.profile.shrinks)), AS_IT_IS)}
+    pairs = {"training": (WEAKER, AS_IT_IS), "detail": (_detail(min(study.profile.shrinks)), AS_IT_IS)}
     ends = {name: (found[low], found[high]) for name, (low, high) in pairs.items() if {low, high} <= found.keys()}
     if len(shares) > 1:
         ends["images"] = shares[min(shares)], shares[max(shares)]
@@ -211,8 +211,8 @@ def _suspects(study: Study) -> dict[str, Recipe]:
     """The trainings of ``levels`` on all images."""
     tried, own = trials(study), study.recipe("original")
     recipes = {AS_IT_IS: own}
-    if tried and (chosen := best(tried)) != AS_IT_IS:
-        recipes[BETTER] = _trials(study)[chosen]
+    if tried and (chosen := ranked(tried)[-1]) != AS_IT_IS:
+        recipes[WEAKER] = _trials(study)[chosen]
     for part in study.profile.shrinks:
         recipes[_detail(part)] = replace(own, architecture=f"{own.architecture}/{part}")
     return recipes

@@ -140,8 +140,8 @@ def measure(
 ) -> None:
     """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
 
-    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, finer, smaller, architectures, trials,
-    levels, masks, suspects, dial.
+    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, trials, levels, masks,
+    suspects, smaller, finer, dial.
     """
     from in9.measuring import measure as measure_parts
     from in9.measuring import parts_named

@@ -33,10 +33,11 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Ways to train, as changes of the profile's recipe; ``in9.curves.TRAININGS`` has their names and colours."""
 
-SLOWER: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"alexnet": {"learning_rate": 0.01}, "vgg16_bn": {"learning_rate": 0.01}}
-)
-"""Without batch normalisation in their last layers: at the recipe's rate AlexNet diverges, VGG-16 learns nothing."""
+DECAY = 5e-4
+SLOWER: Mapping[str, float] = MappingProxyType({"alexnet": 0.1, "vgg16_bn": 0.1})
+"""How the further architectures are trained: with a usual weight decay, as the profile's is chosen for its own network;
+and those whose last layers have no batch normalisation at a tenth of its rate, or AlexNet diverges, VGG-16 learns
+nothing."""
 
 
 # ------------------------------------------------------------------------------------------------ ways to train
@@ -150,7 +151,8 @@ def architectures(study: Study) -> dict[str, Answers]:
     epochs = profile.architecture_epochs or profile.recipe.epochs
     recipes = {profile.recipe.architecture: study.recipe(IN9L)}
     for name in profile.architectures:
-        recipes[name] = study.recipe(IN9L, architecture=name, **({"epochs": epochs} | dict(SLOWER.get(name, {}))))
+        rate = profile.recipe.learning_rate * SLOWER.get(name, 1.0)
+        recipes[name] = study.recipe(IN9L, architecture=name, epochs=epochs, learning_rate=rate, weight_decay=DECAY)
     recipes = {name: recipe for name, recipe in recipes.items() if evaluated(study, [recipe])}
     study.evaluations(recipes.values())  # side by side
     return {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}

@@ -38,13 +38,13 @@ PARTS: Mapping[str, Callable[[Study], Any]] = MappingProxyType(
         "adversarial": attacked,
         "saliency": looked_into,
         "remedies": experiments.remedies,
-        "finer": experiments.finer,
-        "smaller": experiments.smaller,
         "architectures": experiments.architectures,
         "trials": causes.trials,
         "levels": causes.levels,
         "masks": causes.mask_changes,
         "suspects": causes.attacks,
+        "smaller": experiments.smaller,
+        "finer": experiments.finer,
         DIAL: calibration.dial,
     }
 )

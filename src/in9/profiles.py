@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -74,6 +74,7 @@ class Profile:
 
 
 _LIGHT = Augmentation(smallest_crop=0.5)
+_STRONG = Augmentation(smallest_crop=0.2, jitter=0.4, rotation=15.0, erasing=0.5)
 PAPERS_ARCHITECTURES = ("alexnet", "shufflenet_v2_x1_0", "resnet50", "wide_resnet50_2", "vgg16_bn")
 
 PROFILES = {
@@ -135,20 +136,28 @@ PROFILES = {
             source="tiny-imagenet",
             real=True,
             seeds=(0, 1, 2),
-            level_seeds=(0,),
+            fine_levels=(1, 4, ALL_FINER),
             architectures=PAPERS_ARCHITECTURES,
-            architecture_epochs=3,
+            architecture_epochs=30,
             trials=MappingProxyType(
                 {
-                    "smoother targets": {"label_smoothing": 0.1},
-                    "smaller crops": {"augmentation": Augmentation(smallest_crop=0.2)},
-                    "wider": {"architecture": "small_resnet_w64_b1_pool"},
-                    "longer": {"epochs": 40},
-                    "all four, longer still": {
-                        "label_smoothing": 0.1,
-                        "augmentation": Augmentation(smallest_crop=0.2),
+                    "nothing erased": {"augmentation": replace(_STRONG, erasing=0.0)},
+                    "pooled, nothing erased": {
                         "architecture": "small_resnet_w64_b1_pool",
-                        "epochs": 60,
+                        "augmentation": replace(_STRONG, erasing=0.0),
+                    },
+                    "pooled, nothing erased or turned": {
+                        "architecture": "small_resnet_w64_b1_pool",
+                        "augmentation": replace(_STRONG, erasing=0.0, rotation=0.0),
+                    },
+                    "for a processor": {
+                        "architecture": "small_resnet_w48_b1_pool",
+                        "epochs": 20,
+                        "batch_size": 32,
+                        "learning_rate": 0.05,
+                        "weight_decay": 5e-4,
+                        "label_smoothing": 0.0,
+                        "augmentation": Augmentation(smallest_crop=0.4),
                     },
                 }
             ),
@@ -156,13 +165,14 @@ PROFILES = {
             adversarial_backgrounds=40,
             saliency_per_class=60,
             recipe=Recipe(
-                architecture="small_resnet_w48_b1_pool",
-                epochs=20,
-                batch_size=32,
-                learning_rate=0.05,
-                weight_decay=5e-4,
+                architecture="small_resnet_w64_b1",
+                epochs=60,
+                batch_size=256,
+                learning_rate=0.2,
+                weight_decay=2e-3,
                 schedule="cosine",
-                augmentation=Augmentation(smallest_crop=0.4),
+                label_smoothing=0.1,
+                augmentation=_STRONG,
             ),
         ),
         Profile(
