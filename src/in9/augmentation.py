@@ -23,8 +23,8 @@ class Augmentation:
 
     ``smallest_crop`` is the smallest share of the image's area that a crop may have, ``jitter`` the largest relative
     change of brightness, contrast and saturation, ``lighting`` the standard deviation of the lighting noise. The paper
-    has neither ``rotation``, the largest turn of a crop in degrees, nor ``erasing``, the largest side of a square of each
-    image that is painted grey, as a share of the image's (Zhong et al., 2020).
+    has neither ``rotation``, the largest turn of a crop in degrees, nor ``erasing``: of each image a square is painted
+    grey, whose side is up to this share of the image's (Zhong et al., 2020).
     """
 
     smallest_crop: float = 0.08

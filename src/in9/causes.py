@@ -1,8 +1,8 @@
 """Causes: why our numbers are not the paper's, each suspect changed alone and the numbers taken again.
 
-The suspects are the training (the weakest of the recipes tried on validation images), the detail of the images, how many there
-are, the masks, the size of the objects, and for attacks the number of backgrounds. Everything here is trained on
-Original; a study that does not compute gives what it has records of, and nothing for the rest.
+The suspects are the training (the weakest of the recipes tried on validation images), the detail of the images, how
+many there are, the masks, the size of the objects, and for attacks the number of backgrounds. Everything here is
+trained on Original; a study that does not compute gives what it has records of, and nothing for the rest.
 """
 
 from __future__ import annotations
@@ -131,8 +131,9 @@ def levels(study: Study) -> dict[str, Answers]:
 def effects(study: Study) -> dict[tuple[str, str], Estimate]:
     """What having more of each suspect adds, in points: (quantity, suspect) -> estimate, paired by image.
 
-    Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the profile's recipe for
-    the weakest trial's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
+    Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the profile's recipe
+    for the weakest trial's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest
+    share.
     """
     found, shares = levels(study), experiments.smaller(study)
     pairs = {"training": (WEAKER, AS_IT_IS), "detail": (_detail(min(study.profile.shrinks)), AS_IT_IS)}
