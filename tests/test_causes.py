@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from in9.errors import In9Error
 from in9.evaluation import predict_variant
 from in9.profiles import Profile
 from in9.recipes import IN9L
-from in9.records import from_digits
+from in9.records import from_digits, plain
 from in9.study import Study
 from in9.variants import load_pool
 from in9.workspace import Workspace
@@ -135,21 +137,28 @@ def test_no_validation_images_are_said(study: Study) -> None:
 def test_a_profile_without_trials_has_none(study: Study) -> None:
     other = open_study(study.workspace, replace(PROFILE, trials=MappingProxyType({})))
     assert causes.trials(other) == {}
-    assert causes.WEAKER not in causes.levels(other)
 
 
-def test_levels_and_effects(study: Study) -> None:
+LIGHT = MappingProxyType({"epochs": 2, "architecture": "small_resnet_w16_b1_pool"})
+
+
+@pytest.mark.parametrize("light", [MappingProxyType({}), LIGHT], ids=["its own recipe", "a lighter recipe"])
+def test_levels_and_effects(study: Study, light: Mapping[str, Any]) -> None:
+    study = open_study(study.workspace, replace(PROFILE, level_recipe=light))
     found = causes.levels(study)
-    weaker = [causes.WEAKER] if causes.ranked(causes.trials(study))[-1] != causes.AS_IT_IS else []
+    lighter = [causes.LIGHTER] if light else []
     assert list(found) == [
-        causes.AS_IT_IS, *weaker, "50 % of the detail", "25 % of the detail", "50 % of the images",
+        causes.AS_IT_IS, *lighter, "50 % of the detail", "25 % of the detail", "50 % of the images",
     ]  # fmt: skip
-    half = found["50 % of the detail"].records[0].settings["recipe"]
-    assert half["architecture"] == f"{PROFILE.recipe.architecture}/2"
+    assert causes.base(found) == [causes.AS_IT_IS, *lighter][-1]
+    own = {**asdict(PROFILE.recipe), **light}
+    half, fewer = (found[name].records[0].settings["recipe"] for name in ("50 % of the detail", "50 % of the images"))
+    assert half == plain({**own, "architecture": f"{own['architecture']}/2"})
+    assert fewer == plain({**own, "fraction": 0.5, "epochs": 2 * own["epochs"]})
     added = causes.effects(study)
-    wanted = {"detail", "images", *(["training"] if weaker else [])}
+    wanted = {"detail", "images", *(["training"] if light else [])}
     assert set(added) == {(what, name) for what in ("original", "only_bg_t", "gap") for name in wanted}
-    one, other = found[causes.AS_IT_IS], found["50 % of the detail"]
+    one, other = found[causes.base(found)], found["50 % of the detail"]
     difference = one.accuracy("original").value - other.accuracy("original").value
     assert added["original", "detail"].value == pytest.approx(difference)
     assert added["gap", "detail"].value == pytest.approx(one.gap().value - other.gap().value)
@@ -181,7 +190,7 @@ def test_attacks_with_every_background(study: Study) -> None:
     few = replace(PROFILE, adversarial_foregrounds=1, adversarial_backgrounds=1)
     found = causes.attacks(open_study(study.workspace, few))
     every = found[causes.EVERY_BACKGROUND]
-    own = found[causes.AS_IT_IS]
+    own = found[causes.base(found)]
     assert (
         own.sizes[:2] == (9, 9) and every.sizes[0] == 9 and every.sizes[1] == len(load_pool(study.collection, "test"))
     )

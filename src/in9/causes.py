@@ -1,8 +1,8 @@
 """Causes: why our numbers are not the paper's, each suspect changed alone and the numbers taken again.
 
-The suspects are the training (the weakest of the recipes tried on validation images), the detail of the images, how
-many there are, the masks, the size of the objects, and for attacks the number of backgrounds. Everything here is
-trained on Original; a study that does not compute gives what it has records of, and nothing for the rest.
+The suspects are the training (a lighter recipe), the detail of the images, how many there are, the masks, the size of
+the objects, and for attacks the number of backgrounds. Everything here is trained on Original; a study that does not
+compute gives what it has records of, and nothing for the rest.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from in9.augmentation import Augmentation
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.evaluation import predict_variant
-from in9.experiments import evaluated
+from in9.experiments import evaluated, level_recipe
 from in9.recipes import IN9L, Recipe
 from in9.records import Record, to_digits
 from in9.statistics import Estimate
 from in9.study import TEST_SEED, Answers, Study
 
 VALIDATION, MASKS = "validation", "masks"
-AS_IT_IS, WEAKER, EVERY_BACKGROUND = "as it is", "weaker recipe", "every background"
-"""The profile's own training, that with the weakest trial's recipe, and an attack with all test images."""
+AS_IT_IS, LIGHTER, EVERY_BACKGROUND = "as it is", "lighter recipe", "every background"
+"""The profile's own training, that with the profile's ``level_recipe``, and an attack with all test images."""
 
 PIXELS = (-2, -1, 1, 2)
 """By how many pixels masks are grown, or shrunk where negative."""
@@ -118,8 +118,8 @@ def in_words(changes: Mapping[str, Any]) -> str:
 def levels(study: Study) -> dict[str, Answers]:
     """Models whose training differs in one suspect, tested like all others: name -> answers.
 
-    The profile's own comes first, then the weakest trial's recipe if that is another, then trainings on less detail and
-    on fewer images.
+    The profile's own comes first, then the lighter recipe where the profile has one, then trainings on less detail and
+    on fewer images, with the lighter recipe where there is one.
     """
     recipes = {name: recipe for name, recipe in _suspects(study).items() if evaluated(study, [recipe])}
     study.evaluations(recipes.values())  # side by side
@@ -128,15 +128,19 @@ def levels(study: Study) -> dict[str, Answers]:
     return found | {f"{100 * share:g} % of the images": fewer[share] for share in sorted(fewer, reverse=True)}
 
 
+def base(found: Mapping[str, Any]) -> str:
+    """Of ``levels`` or ``attacks``: what less detail, fewer images and more backgrounds are compared with."""
+    return LIGHTER if LIGHTER in found else AS_IT_IS
+
+
 def effects(study: Study) -> dict[tuple[str, str], Estimate]:
     """What having more of each suspect adds, in points: (quantity, suspect) -> estimate, paired by image.
 
     Quantities: accuracy on ``original`` and ``only_bg_t``, and ``gap``. Suspects: ``training``, the profile's recipe
-    for the weakest trial's; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest
-    share.
+    for the lighter one; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
     """
     found, shares = levels(study), experiments.smaller(study)
-    pairs = {"training": (WEAKER, AS_IT_IS), "detail": (_detail(min(study.profile.shrinks)), AS_IT_IS)}
+    pairs = {"training": (LIGHTER, AS_IT_IS), "detail": (_detail(min(study.profile.shrinks)), base(found))}
     ends = {name: (found[low], found[high]) for name, (low, high) in pairs.items() if {low, high} <= found.keys()}
     if len(shares) > 1:
         ends["images"] = shares[min(shares)], shares[max(shares)]
@@ -186,10 +190,10 @@ def object_sizes(study: Study) -> pd.DataFrame:
 
 
 def attacks(study: Study) -> dict[str, Attacks]:
-    """Attacks on the models of ``levels`` whose images are as many, and on the first with every background."""
+    """Attacks on the models of ``levels`` whose images are as many, and on their ``base`` with every background."""
     sizes = study.profile.adversarial
     units = {name: (recipe, sizes) for name, recipe in _suspects(study).items()}
-    units[EVERY_BACKGROUND] = units[AS_IT_IS][0], {**sizes, "backgrounds_per_class": None}
+    units[EVERY_BACKGROUND] = units[base(units)][0], {**sizes, "backgrounds_per_class": None}
     units = {name: (one, how) for name, (one, how) in units.items() if study.available("adversarial", [one], **how)}
     study.measure("adversarial", [one for one, how in units.values() if how == sizes], **sizes)  # side by side
     return {name: Attacks(study.measure("adversarial", [one], **how)) for name, (one, how) in units.items()}
@@ -210,12 +214,12 @@ def _trials(study: Study) -> dict[str, Recipe]:
 
 def _suspects(study: Study) -> dict[str, Recipe]:
     """The trainings of ``levels`` on all images."""
-    tried, own = trials(study), study.recipe("original")
-    recipes = {AS_IT_IS: own}
-    if tried and (chosen := ranked(tried)[-1]) != AS_IT_IS:
-        recipes[WEAKER] = _trials(study)[chosen]
+    recipes = {AS_IT_IS: study.recipe("original")}
+    if study.profile.level_recipe:
+        recipes[LIGHTER] = level_recipe(study)
+    light = recipes[base(recipes)]
     for part in study.profile.shrinks:
-        recipes[_detail(part)] = replace(own, architecture=f"{own.architecture}/{part}")
+        recipes[_detail(part)] = replace(light, architecture=f"{light.architecture}/{part}")
     return recipes
 
 

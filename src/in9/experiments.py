@@ -52,8 +52,7 @@ def trained(study: Study, names: Sequence[str], seeds: Sequence[int] | None = No
         if name not in TRAININGS:
             raise unknown("way to train", name, TRAININGS)
     chosen = study.profile.seeds if seeds is None else seeds
-    recipes = {name: [study.recipe(seed=seed, **TRAININGS[name]) for seed in chosen] for name in names}
-    recipes = {name: some for name, some in recipes.items() if evaluated(study, some)}
+    recipes = _known(study, {name: [study.recipe(seed=one, **TRAININGS[name]) for one in chosen] for name in names})
     every = [recipe for some in recipes.values() for recipe in some]
     # Last layers come last: they start from the weights that the others leave on disk.
     for retrained in (False, True):
@@ -100,17 +99,29 @@ def published_tradeoff() -> pd.DataFrame:
 
 
 def gain(models: Mapping[str, Answers], name: str, test: str, over: str = "original") -> Estimate:
-    """Accuracy on a test set after training in one way minus that after training in another, paired by image."""
-    one, other = models[name], models[over]
+    """Accuracy on a test set after training in one way minus that after training in another, paired by image.
+
+    Where one has more seeds than the other, those that both have are compared.
+    """
+    one, other = with_same_seeds(models[name], models[over])
     return statistics.paired_difference(one.correct(test), other.correct(test), one.labels(test))
 
 
 def gap_change(one: Answers, other: Answers) -> Estimate:
-    """The BG-Gap of one model minus that of another, paired by image."""
+    """The BG-Gap of one model minus that of another, paired by image; of the seeds that both have."""
+    one, other = with_same_seeds(one, other)
     first, second = (
         model.correct("mixed_same").astype(float) - model.correct("mixed_rand").astype(float) for model in (one, other)
     )
     return statistics.paired_mean_difference(first, second, one.labels("mixed_same"))
+
+
+def with_same_seeds(one: Answers, other: Answers) -> tuple[Answers, Answers]:
+    """The answers of the models of those seeds that both have. Raises ValueError if there are none."""
+    common = sorted(set(one.seeds) & set(other.seeds))
+    if not common:
+        raise ValueError(f"the models have no seed in common: {one.seeds} and {other.seeds}")
+    return one.of_seeds(common), other.of_seeds(common)
 
 
 def seconds(answers: Answers, part: str = "seconds") -> float | None:
@@ -136,7 +147,7 @@ def smaller(study: Study) -> dict[float, Answers]:
 
     All get about the same number of steps: half of the images are seen for twice as many epochs.
     """
-    epochs = study.profile.recipe.epochs
+    epochs = level_recipe(study).epochs
     levels = {share: {"fraction": share, "epochs": round(epochs / share)} for share in study.profile.fractions}
     return _levels(study, levels)
 
@@ -168,14 +179,25 @@ def level_frame(levels: Mapping[float, Answers]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["level", "quantity", "value", "low", "high"])
 
 
+def level_recipe(study: Study, seed: int | None = None, **changes: Any) -> Recipe:
+    """The recipe with which finer classes, less data and less detail are tried, on Original, with further changes."""
+    return study.recipe("original", seed, **{**study.profile.level_recipe, **changes})
+
+
 def _levels(study: Study, levels: Mapping[float, Mapping[str, Any]]) -> dict[float, Answers]:
     seeds = study.profile.level_seeds or study.profile.seeds
-    recipes = {
-        level: [study.recipe("original", seed, **changes) for seed in seeds] for level, changes in levels.items()
-    }
-    recipes = {level: some for level, some in recipes.items() if evaluated(study, some)}
+    recipes = _known(
+        study, {level: [level_recipe(study, seed, **changes) for seed in seeds] for level, changes in levels.items()}
+    )
     study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
     return {level: Answers(study.evaluations(some)) for level, some in recipes.items()}
+
+
+def _known(study: Study, recipes: Mapping[Any, Sequence[Recipe]]) -> dict[Any, list[Recipe]]:
+    """Those recipes of each name, one for each seed, that the study has evaluations of, or would compute; no empty
+    ones."""
+    found = {name: [one for one in some if evaluated(study, [one])] for name, some in recipes.items()}
+    return {name: some for name, some in found.items() if some}
 
 
 def evaluated(study: Study, recipes: Iterable[Recipe]) -> bool:

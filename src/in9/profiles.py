@@ -25,7 +25,9 @@ class Profile:
     saliency maps, None for all. ``dial`` are the positions of the control set's dial at which the measures are tried,
     ``dial_seeds`` and ``dial_epochs`` how (a profile of photographs takes those of ``control``). ``remedy_seeds`` are
     the seeds of what helps, ``level_seeds`` those of finer classes and less data (both: ``seeds`` unless given);
-    ``fine_levels`` the numbers of finer classes for each of the nine, ``fractions`` the shares of the training images.
+    ``level_recipe`` are the changes of the recipe with which finer classes, less data and less detail are tried, which
+    takes many trainings; ``fine_levels`` are the numbers of finer classes for each of the nine, ``fractions`` the
+    shares of the training images.
     ``architectures`` are further networks that are trained on IN-9L, for ``architecture_epochs`` (default: the
     recipe's). ``trials`` are changes of the recipe that are tried on the validation images, name -> fields; ``shrinks``
     are the parts of their side to which images are shrunk to see what detail is worth.
@@ -47,6 +49,7 @@ class Profile:
     dial_epochs: int | None = None
     remedy_seeds: tuple[int, ...] | None = None
     level_seeds: tuple[int, ...] | None = None
+    level_recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     fine_levels: tuple[int, ...] = (1, 2, 4, ALL_FINER)
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
     saliency_per_class: int | None = None
@@ -75,6 +78,17 @@ class Profile:
 
 _LIGHT = Augmentation(smallest_crop=0.5)
 _STRONG = Augmentation(smallest_crop=0.2, jitter=0.4, rotation=15.0, erasing=0.5)
+_FOR_A_PROCESSOR: Mapping[str, Any] = MappingProxyType(
+    {
+        "architecture": "small_resnet_w48_b1_pool",
+        "epochs": 20,
+        "batch_size": 32,
+        "learning_rate": 0.05,
+        "weight_decay": 5e-4,
+        "label_smoothing": 0.0,
+        "augmentation": Augmentation(smallest_crop=0.4),
+    }
+)
 PAPERS_ARCHITECTURES = ("alexnet", "shufflenet_v2_x1_0", "resnet50", "wide_resnet50_2", "vgg16_bn")
 
 PROFILES = {
@@ -136,7 +150,7 @@ PROFILES = {
             source="tiny-imagenet",
             real=True,
             seeds=(0, 1, 2),
-            fine_levels=(1, 4, ALL_FINER),
+            level_recipe=_FOR_A_PROCESSOR,
             architectures=PAPERS_ARCHITECTURES,
             architecture_epochs=30,
             trials=MappingProxyType(
@@ -150,15 +164,7 @@ PROFILES = {
                         "architecture": "small_resnet_w64_b1_pool",
                         "augmentation": replace(_STRONG, erasing=0.0, rotation=0.0),
                     },
-                    "for a processor": {
-                        "architecture": "small_resnet_w48_b1_pool",
-                        "epochs": 20,
-                        "batch_size": 32,
-                        "learning_rate": 0.05,
-                        "weight_decay": 5e-4,
-                        "label_smoothing": 0.0,
-                        "augmentation": Augmentation(smallest_crop=0.4),
-                    },
+                    "for a processor": _FOR_A_PROCESSOR,
                 }
             ),
             adversarial_foregrounds=40,

@@ -311,6 +311,15 @@ class Answers:
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = list(records)
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each model."""
+        return [record.settings["recipe"]["seed"] for record in self.records]
+
+    def of_seeds(self, seeds: Sequence[int]) -> Answers:
+        """The answers of some of the models, in this order."""
+        return Answers([self.records[self.seeds.index(seed)] for seed in seeds])
+
     def labels(self, test: str) -> np.ndarray:
         """The true classes: int64 [N]."""
         return from_digits(self.records[0].results["labels"][IN9L if test == IN9L else "in9"])
