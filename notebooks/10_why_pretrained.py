@@ -21,7 +21,8 @@
 # *Finer classes:* each of the nine classes is split into up to 2, 4 or all of its finer classes, in the order of their names.
 # The network learns to tell those apart; its answer is mapped to the nine. *Less data:* the same share of each class's
 # training images, each smaller set within the next. A quarter of the images is seen four times as often, so that every
-# network takes about the same number of steps, and what differs is the variety of images and not how long it learned.
+# network takes about the same number of steps, and what differs is the variety of images and not how long it learned. These
+# are many trainings, so a profile may have a lighter recipe for them; both ends of a comparison have the same one.
 
 # %% tags=["parameters"]
 profile = "control"
@@ -62,7 +63,7 @@ report.glue(
     size_verdict=verdict[calibration.holds_zero(change(shares))],
     data_name=study.profile.name,
 )
-report.markdown(study.describe(study.profile.level_seeds))
+report.markdown(study.describe(study.profile.level_seeds, **study.profile.level_recipe))
 
 
 # %% tags=["hide-input"]

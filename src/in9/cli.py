@@ -40,7 +40,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
-PROFILE = Annotated[str, typer.Option(help="smoke, control, tiny or paper.")]
+PROFILE = Annotated[str, typer.Option(help="smoke, control, light, tiny or paper.")]
 DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 JOBS = Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")]
 ENGINE = Annotated[str | None, typer.Option(help="Where trainings run: local or ray; default: IN9_ENGINE, or local.")]

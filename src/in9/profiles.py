@@ -19,7 +19,8 @@ ALL_FINER = 1000  # no class of ImageNet has as many below it
 class Profile:
     """Which data, which recipe and how many seeds.
 
-    ``about`` is one sentence for the reader; ``real`` says whether the images are photographs; ``seeds`` are the
+    ``about`` is one sentence for the reader; ``real`` says whether the images are photographs; ``shares_data_of`` names
+    the profile whose collection this one uses, if not its own; ``seeds`` are the
     seeds of training; ``recipe`` is what every training starts from. ``adversarial_foregrounds`` and
     ``adversarial_backgrounds`` say how many test images of each class are paired, ``saliency_per_class`` how many get
     saliency maps, None for all. ``dial`` are the positions of the control set's dial at which the measures are tried,
@@ -41,6 +42,7 @@ class Profile:
     source_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     split: Split = field(default_factory=Split)
     build_seed: int = 0
+    shares_data_of: str | None = None
     seeds: tuple[int, ...] = (0,)
     adversarial_foregrounds: int | None = None
     adversarial_backgrounds: int | None = None
@@ -90,6 +92,55 @@ _FOR_A_PROCESSOR: Mapping[str, Any] = MappingProxyType(
     }
 )
 PAPERS_ARCHITECTURES = ("alexnet", "shufflenet_v2_x1_0", "resnet50", "wide_resnet50_2", "vgg16_bn")
+
+_TINY = Profile(
+    name="tiny",
+    about="Real photographs of 64 x 64 pixels: the images of Tiny ImageNet that fall under the nine classes.",
+    source="tiny-imagenet",
+    real=True,
+    seeds=(0, 1, 2),
+    level_recipe=_FOR_A_PROCESSOR,
+    architectures=PAPERS_ARCHITECTURES,
+    architecture_epochs=30,
+    trials=MappingProxyType(
+        {
+            "nothing erased": {"augmentation": replace(_STRONG, erasing=0.0)},
+            "pooled, nothing erased": {
+                "architecture": "small_resnet_w64_b1_pool",
+                "augmentation": replace(_STRONG, erasing=0.0),
+            },
+            "pooled, nothing erased or turned": {
+                "architecture": "small_resnet_w64_b1_pool",
+                "augmentation": replace(_STRONG, erasing=0.0, rotation=0.0),
+            },
+            "for a processor": _FOR_A_PROCESSOR,
+        }
+    ),
+    adversarial_foregrounds=40,
+    adversarial_backgrounds=40,
+    saliency_per_class=60,
+    recipe=Recipe(
+        architecture="small_resnet_w64_b1",
+        epochs=60,
+        batch_size=256,
+        learning_rate=0.2,
+        weight_decay=2e-3,
+        schedule="cosine",
+        label_smoothing=0.1,
+        augmentation=_STRONG,
+    ),
+)
+_LIGHTER = replace(
+    _TINY,
+    name="light",
+    about="The photographs of `tiny` with a small network, few epochs and one seed: for a machine without a GPU.",
+    shares_data_of="tiny",
+    seeds=(0,),
+    recipe=replace(_TINY.recipe, **_FOR_A_PROCESSOR),
+    level_recipe=MappingProxyType({}),
+    trials=MappingProxyType({}),
+    architectures=(),
+)
 
 PROFILES = {
     one.name: one
@@ -144,43 +195,8 @@ PROFILES = {
                 augmentation=_LIGHT,
             ),
         ),
-        Profile(
-            name="tiny",
-            about="Real photographs of 64 x 64 pixels: the images of Tiny ImageNet that fall under the nine classes.",
-            source="tiny-imagenet",
-            real=True,
-            seeds=(0, 1, 2),
-            level_recipe=_FOR_A_PROCESSOR,
-            architectures=PAPERS_ARCHITECTURES,
-            architecture_epochs=30,
-            trials=MappingProxyType(
-                {
-                    "nothing erased": {"augmentation": replace(_STRONG, erasing=0.0)},
-                    "pooled, nothing erased": {
-                        "architecture": "small_resnet_w64_b1_pool",
-                        "augmentation": replace(_STRONG, erasing=0.0),
-                    },
-                    "pooled, nothing erased or turned": {
-                        "architecture": "small_resnet_w64_b1_pool",
-                        "augmentation": replace(_STRONG, erasing=0.0, rotation=0.0),
-                    },
-                    "for a processor": _FOR_A_PROCESSOR,
-                }
-            ),
-            adversarial_foregrounds=40,
-            adversarial_backgrounds=40,
-            saliency_per_class=60,
-            recipe=Recipe(
-                architecture="small_resnet_w64_b1",
-                epochs=60,
-                batch_size=256,
-                learning_rate=0.2,
-                weight_decay=2e-3,
-                schedule="cosine",
-                label_smoothing=0.1,
-                augmentation=_STRONG,
-            ),
-        ),
+        _TINY,
+        _LIGHTER,
         Profile(
             name="paper",
             about="ImageNet at 224 x 224 pixels with the paper's recipe; needs your own copy of ImageNet and a GPU.",

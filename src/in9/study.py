@@ -13,6 +13,7 @@ from contextlib import closing
 from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,12 @@ class Study:
 
     @cached_property
     def collection(self) -> Collection:
-        """The profile's collection: opened where ``data/<profile>`` holds it, else built there.
+        """The profile's collection: opened where ``data/<profile>`` holds it, else built there (see ``Profile``).
 
         Raises In9Error if that folder holds a collection made with other settings, and NotMeasured if there is none
         and the study does not compute.
         """
-        folder, profile = self.workspace.data / self.profile.name, self.profile
+        folder, profile = self._folder, self.profile
         if not (folder / "manifest.json").is_file():
             if not self.compute:
                 raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
@@ -113,6 +114,10 @@ class Study:
                 "move it away, and it is built anew."
             )
         return collection
+
+    @property
+    def _folder(self) -> Path:
+        return self.workspace.data / (self.profile.shares_data_of or self.profile.name)
 
     @property
     def data_settings(self) -> dict[str, Any]:
@@ -179,16 +184,17 @@ class Study:
     @property
     def has_images(self) -> bool:
         """Whether there are pictures to show: the data lie here, or may be built."""
-        return self.compute or (self.workspace.data / self.profile.name / "manifest.json").is_file()
+        return self.compute or (self._folder / "manifest.json").is_file()
 
-    def describe(self, seeds: Sequence[int] | None = None) -> str:
+    def describe(self, seeds: Sequence[int] | None = None, **changes: Any) -> str:
         """One paragraph for the reader: data, network, training and how long it took.
 
-        ``seeds`` are those of the trainings that the reader sees, if they are not the profile's.
+        ``seeds`` are those of the trainings that the reader sees, if they are not the profile's; ``changes`` those of
+        its recipe.
         """
         chosen = seeds or self.profile.seeds
-        recipe = self.profile.recipe
-        answers = Answers(self.evaluations([self.recipe("original", seed) for seed in chosen]))
+        recipe = self.recipe("original", **changes)
+        answers = Answers(self.evaluations([self.recipe("original", seed, **changes) for seed in chosen]))
         facts, images = answers.records[0].provenance, answers.records[0].results["training"]["images"]
         number = "one seed" if len(chosen) == 1 else f"{len(chosen)} seeds"
         seconds = answers.seconds / len(answers.records)
@@ -265,9 +271,8 @@ class Study:
         return "The project" if self.recorded else "This machine"
 
     def _unit(self, kind: str, recipe: Recipe, options: dict[str, Any]) -> Unit:
-        folder = self.workspace.data / self.profile.name
         scratch = self.workspace.runs / "trained"
-        return Unit(kind, recipe, self.data_settings, options, folder, self.store.folder, scratch)
+        return Unit(kind, recipe, self.data_settings, options, self._folder, self.store.folder, scratch)
 
     def _find(self, unit: Unit) -> Record | None:
         """The record of a unit, if it was measured on this very data."""
