@@ -164,7 +164,7 @@ def finer_narrows(study: Study) -> Estimate:
 def more_raises(study: Study) -> Estimate:
     """Accuracy on Original after training on most images less that after training on fewest."""
     few, many = _ends(experiments.smaller(study))
-    return statistics.paired_difference(many.correct("original"), few.correct("original"), few.labels("original"))
+    return experiments.gain({"many": many, "few": few}, "many", "original", over="few")
 
 
 def more_changes_gap(study: Study) -> Estimate:

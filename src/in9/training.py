@@ -126,7 +126,7 @@ def retrain_head(model: Classifier, recipe: Recipe, pool: Pool, rounds: int = 3)
     finally:
         handle.remove()
     features = torch.cat(kept).numpy()
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-8  # unscaled, the fit needs ten times as long
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-8  # or the fit takes hundreds of rounds
     targets = finer_classes(recipe, pool)[0][rows].tolist() * rounds
     fitted = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000).fit((features - mean) / scale, targets)
     weights = fitted.coef_ / scale
