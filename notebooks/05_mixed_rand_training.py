@@ -151,8 +151,8 @@ report.side_by_side(
 # ## Try it yourself
 #
 # How long does drawing anew take to pay? Train both ways for longer:
-# `study.answers("mixed_rand", epochs=30, fresh_backgrounds=False).accuracy("mixed_rand")`, and the same without the last
-# argument.
+# `study.answers("mixed_rand", epochs=3 * study.profile.recipe.epochs, fresh_backgrounds=False).accuracy("mixed_rand")`, and the
+# same without the last argument.
 #
 # ## Next
 #

@@ -28,9 +28,8 @@
 #   the object is large there is little background to rely on.
 # - **Number of backgrounds**, for attacks: every test image's background instead of a sample.
 #
-# All networks of this chapter are trained on Original. Masks and sizes of objects are tested with every seed of the profile,
-# fewer images with as many as {numref}`tab-suspect-seeds` says, the other suspects with the first alone: there the intervals
-# cover the draw of the test images, not that of the training.
+# All networks of this chapter are trained on Original, with as many seeds as {numref}`tab-suspect-seeds` says; attacks and less
+# detail have the first alone. With one seed an interval covers the draw of the test images, not that of the training.
 
 # %% tags=["parameters"]
 profile = "control"
@@ -92,7 +91,7 @@ report.glue(
     paper_pixels=paper.fact("recipe_crop").value,
     data_name=study.profile.name,
 )
-report.markdown(study.describe(study.profile.seeds[:1]))
+report.markdown(study.describe())
 
 # %% [markdown]
 # ## Choosing a recipe
@@ -111,7 +110,7 @@ def tried(origin, source):
         rows.append(
             {
                 "recipe": f"**{name}**" if name == causes.AS_IT_IS else name,
-                "changes": causes.in_words(source.profile.trials.get(name, {})),
+                "changes": causes.in_words(source.profile.trials.get(name, {}), source.profile.recipe),
                 "accuracy, %": one.accuracy(IN9L),
                 "adds, points": added,
                 "training, s": round(one.records[0].results["training"]["seconds"]),

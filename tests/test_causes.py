@@ -17,12 +17,13 @@ from torch import nn
 
 from in9 import causes
 from in9.attacks import Attacks
+from in9.augmentation import Augmentation
 from in9.classifiers import Classifier, create
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.evaluation import predict_variant
-from in9.profiles import Profile
-from in9.recipes import IN9L
+from in9.profiles import Profile, profile_named
+from in9.recipes import IN9L, Recipe
 from in9.records import from_digits, plain
 from in9.study import Study
 from in9.variants import load_pool
@@ -122,6 +123,36 @@ def test_trials_are_judged_by_validation_images_alone(study: Study) -> None:
         assert list(one.records[0].results["predictions"]) == [IN9L]
     values = {name: one.accuracy(IN9L).value for name, one in tried.items()}
     assert [values[name] for name in causes.ranked(tried)] == sorted(values.values(), reverse=True)
+
+
+def test_a_trial_says_what_it_changes_and_nothing_else() -> None:
+    recipe = Recipe(augmentation=Augmentation(smallest_crop=0.2, rotation=15.0))
+    changes = {
+        "architecture": "vgg16_bn",
+        "epochs": 20,
+        "momentum": recipe.momentum,
+        "augmentation": replace(recipe.augmentation, jitter=0.4, rotation=0.0),
+    }
+    assert causes.in_words(changes, recipe) == "`vgg16_bn`, `epochs=20`, `jitter=0.4`, `rotation=0.0`"
+    assert causes.in_words({}, recipe) == ""
+
+
+def test_a_light_profile_is_the_levels_of_the_full_one() -> None:
+    light, full = profile_named("light"), profile_named("tiny")
+    assert light.recipe == replace(full.recipe, **full.level_recipe)
+    assert Study(light).data_settings == Study(full).data_settings
+    assert Study(light)._folder == Study(full)._folder == Study("tiny").workspace.data / "tiny"
+
+
+def test_every_seed_is_tested_where_there_are_several(study: Study) -> None:
+    profile = replace(PROFILE, seeds=(0, 1), level_seeds=(1, 2, 0), level_recipe=LIGHT, shrinks=(2,))
+    seeds = {name: one.seeds for name, one in causes.levels(open_study(study.workspace, profile)).items()}
+    assert seeds == {
+        causes.AS_IT_IS: [0, 1],
+        causes.LIGHTER: [1, 2, 0],
+        "50 % of the detail": [0],
+        "50 % of the images": [1, 2, 0],
+    }
 
 
 def test_no_validation_images_are_said(study: Study) -> None:

@@ -22,7 +22,7 @@ from in9.augmentation import Augmentation
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.evaluation import predict_variant
-from in9.experiments import evaluated, level_recipe
+from in9.experiments import evaluated, known, level_recipe
 from in9.recipes import IN9L, Recipe
 from in9.records import Record, to_digits
 from in9.statistics import Estimate
@@ -104,26 +104,36 @@ def ranked(tried: Mapping[str, Answers]) -> list[str]:
     return sorted(tried, key=lambda name: -tried[name].accuracy(IN9L).value)
 
 
-def in_words(changes: Mapping[str, Any]) -> str:
-    """The changes of a trial, as a reader sees them."""
+def in_words(changes: Mapping[str, Any], recipe: Recipe) -> str:
+    """What the changes of a trial change in a recipe, as a reader sees it."""
     parts = []
     for name, value in changes.items():
         if isinstance(value, Augmentation):
-            parts += [f"{key}={given}" for key, given in asdict(value).items() if given != getattr(Augmentation(), key)]
-        else:
-            parts.append(f"{name}={value}")
-    return ", ".join(f"`{one}`" for one in parts)
+            parts += [
+                (key, given) for key, given in asdict(value).items() if given != getattr(recipe.augmentation, key)
+            ]
+        elif value != getattr(recipe, name):
+            parts.append((name, value))
+    return ", ".join(f"`{value if name == 'architecture' else f'{name}={value}'}`" for name, value in parts)
 
 
 def levels(study: Study) -> dict[str, Answers]:
     """Models whose training differs in one suspect, tested like all others: name -> answers.
 
     The profile's own comes first, then the lighter recipe where the profile has one, then trainings on less detail and
-    on fewer images, with the lighter recipe where there is one.
+    on fewer images, with the lighter recipe where there is one. Less detail is tried with the first seed alone.
     """
-    recipes = {name: recipe for name, recipe in _suspects(study).items() if evaluated(study, [recipe])}
-    study.evaluations(recipes.values())  # side by side
-    found = {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}
+    profile = study.profile
+    seeds = {AS_IT_IS: profile.seeds, LIGHTER: profile.level_seeds or profile.seeds}
+    recipes = known(
+        study,
+        {
+            name: [replace(recipe, seed=seed) for seed in seeds.get(name, profile.seeds[:1])]
+            for name, recipe in _suspects(study).items()
+        },
+    )
+    study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
+    found = {name: Answers(study.evaluations(some)) for name, some in recipes.items()}
     fewer = {share: one for share, one in experiments.smaller(study).items() if share < 1}
     return found | {f"{100 * share:g} % of the images": fewer[share] for share in sorted(fewer, reverse=True)}
 

@@ -52,7 +52,7 @@ def trained(study: Study, names: Sequence[str], seeds: Sequence[int] | None = No
         if name not in TRAININGS:
             raise unknown("way to train", name, TRAININGS)
     chosen = study.profile.seeds if seeds is None else seeds
-    recipes = _known(study, {name: [study.recipe(seed=one, **TRAININGS[name]) for one in chosen] for name in names})
+    recipes = known(study, {name: [study.recipe(seed=one, **TRAININGS[name]) for one in chosen] for name in names})
     every = [recipe for some in recipes.values() for recipe in some]
     # Last layers come last: they start from the weights that the others leave on disk.
     for retrained in (False, True):
@@ -186,16 +186,15 @@ def level_recipe(study: Study, seed: int | None = None, **changes: Any) -> Recip
 
 def _levels(study: Study, levels: Mapping[float, Mapping[str, Any]]) -> dict[float, Answers]:
     seeds = study.profile.level_seeds or study.profile.seeds
-    recipes = _known(
+    recipes = known(
         study, {level: [level_recipe(study, seed, **changes) for seed in seeds] for level, changes in levels.items()}
     )
     study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
     return {level: Answers(study.evaluations(some)) for level, some in recipes.items()}
 
 
-def _known(study: Study, recipes: Mapping[Any, Sequence[Recipe]]) -> dict[Any, list[Recipe]]:
-    """Those recipes of each name, one for each seed, that the study has evaluations of, or would compute; no empty
-    ones."""
+def known(study: Study, recipes: Mapping[Any, Sequence[Recipe]]) -> dict[Any, list[Recipe]]:
+    """Of the recipes of each name those that the study has evaluations of, or would compute; no name without any."""
     found = {name: [one for one in some if evaluated(study, [one])] for name, some in recipes.items()}
     return {name: some for name, some in found.items() if some}
 
