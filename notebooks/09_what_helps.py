@@ -80,8 +80,8 @@ report.side_by_side(
 # %% [markdown]
 # ## What it costs
 #
-# Training time of one model in seconds, on the machine of the run or of the record; other work on that machine counts in it.
-# The last layer needs a trained network, but where one exists it needs only the seconds in brackets.
+# Training time of one model in seconds, and the machine that the last part of it ran on; other work on that machine counts in
+# it. The last layer needs a trained network, but where one exists it needs only the seconds in brackets.
 
 
 # %% table={"caption": "How long training takes, in seconds; in brackets retraining the last layer alone.", "name": "tab-cost"} tags=["hide-input"]
@@ -89,7 +89,9 @@ def cost(models):
     rows = {}
     for name, one in models.items():
         whole, head = experiments.seconds(one), experiments.seconds(one, "head_seconds")
-        rows[name] = f"{whole:,.0f}" if head is None else f"{whole:,.0f} ({head:.1f})"
+        machine = one.records[0].provenance
+        took = f"{whole:,.0f}" if head is None else f"{whole:,.0f} ({head:.1f})"
+        rows[name] = f"{took} on {machine['gpu'] or machine['processor']}"
     return rows
 
 
