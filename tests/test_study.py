@@ -354,11 +354,11 @@ def test_workers_are_deaf_to_ctrl_c_from_birth() -> None:
 
 
 def test_profiles_have_names_and_an_unknown_one_lists_them() -> None:
-    assert {"smoke", "control", "tiny", "paper"} <= set(PROFILES)
+    assert {"smoke", "control", "light", "tiny", "paper"} <= set(PROFILES)
     for name, profile in PROFILES.items():
         assert profile.name == name and profile_named(name) is profile
         assert profile.about.endswith(".") and profile.seeds
-    with pytest.raises(In9Error, match=r"no profile 'contrl'\. Did you mean 'control'\? Choose one of: control, paper"):
+    with pytest.raises(In9Error, match=r"no profile 'contrl'\. Did you mean 'control'\? Choose one of: control, light, paper"):
         Study("contrl")
 
 
