@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib as mpl
 import numpy as np
@@ -24,7 +25,7 @@ from in9.errors import In9Error
 from in9.profiles import Profile, profile_named
 from in9.recipes import Recipe
 from in9.statistics import Estimate
-from in9.study import EVALUATION, TEST_SEED, Study
+from in9.study import EVALUATION, TEST_SEED, Answers, Study
 from in9.trained import trained_classifier, weights_file
 from in9.training import train
 from in9.variants import load_pool
@@ -286,3 +287,42 @@ def test_names_do_not_overlap(drawn: list) -> None:
     assert [text.get_text().replace("\n", " ") for text in figure.axes[0].texts] == [
         curves.TRAININGS[name]["label"] for name in experiments.published_tradeoff()["training"]
     ]
+
+
+# --- seeds and architectures --------------------------------------------------------------------------------------
+
+
+def test_further_architectures_have_a_recipe_of_their_own(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, changes = ("alexnet", "small_resnet_w16_b1_pool"), MappingProxyType({"epochs": 2, "weight_decay": 0.25})
+    study = open_study(workspace, replace(PROFILE, architectures=names, architecture_recipe=changes), compute=False)
+    asked: list[Recipe] = []
+    monkeypatch.setattr(experiments, "evaluated", lambda study, recipes: bool(asked.extend(recipes)))
+    assert experiments.architectures(study) == {}
+    own, alexnet, other = asked
+    assert own == study.recipe("in9l")
+    assert other == replace(own, architecture=names[1], **changes)
+    assert alexnet == replace(other, architecture="alexnet", learning_rate=own.learning_rate * 0.1)
+
+
+def test_models_are_compared_on_the_seeds_that_both_have(workspace: Workspace) -> None:
+    study = open_study(workspace)
+    recipes = [study.recipe("original", seed) for seed in (0, 1, 2)]
+    every = Answers(study.evaluations(recipes))
+    last, other = Answers(study.evaluations(recipes[2:])), study.answers("mixed_rand")
+    assert every.seeds == [0, 1, 2] and every.of_seeds([2, 0]).seeds == [2, 0]
+    models = {"every": every, "last": last, "other": other}
+    same = experiments.gain(models, "last", "original", over="every")
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    first = experiments.gain({"first": every.of_seeds([0]), "other": other}, "first", "original", over="other")
+    assert experiments.gain(models, "every", "original", over="other") == first
+    assert experiments.gap_change(every, last).value == 0
+    with pytest.raises(ValueError, match=r"no seed in common: \[2\] and \[0\]"):
+        experiments.gain(models, "last", "original", over="other")
+
+
+def test_what_was_measured_with_some_seeds_only_is_shown_with_those(workspace: Workspace) -> None:
+    profile = replace(PROFILE, level_seeds=(0, 7), fine_levels=(1,))
+    assert experiments.finer(open_study(workspace, profile, compute=False))[9].seeds == [0]
+    assert experiments.finer(open_study(workspace, replace(profile, level_seeds=(8, 9)), compute=False)) == {}

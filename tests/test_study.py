@@ -358,7 +358,9 @@ def test_profiles_have_names_and_an_unknown_one_lists_them() -> None:
     for name, profile in PROFILES.items():
         assert profile.name == name and profile_named(name) is profile
         assert profile.about.endswith(".") and profile.seeds
-    with pytest.raises(In9Error, match=r"no profile 'contrl'\. Did you mean 'control'\? Choose one of: control, light, paper"):
+    with pytest.raises(
+        In9Error, match=r"no profile 'contrl'\. Did you mean 'control'\? Choose one of: control, light, paper"
+    ):
         Study("contrl")
 
 

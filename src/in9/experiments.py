@@ -6,6 +6,7 @@ Plain functions on a study. A study that does not compute gives what it has reco
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -33,11 +34,9 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Ways to train, as changes of the profile's recipe; ``in9.curves.TRAININGS`` has their names and colours."""
 
-DECAY = 5e-4
 SLOWER: Mapping[str, float] = MappingProxyType({"alexnet": 0.1, "vgg16_bn": 0.1})
-"""How the further architectures are trained: with a usual weight decay, as the profile's is chosen for its own network;
-and those whose last layers have no batch normalisation at a tenth of its rate, or AlexNet diverges, VGG-16 learns
-nothing."""
+"""Parts of the learning rate for networks without batch normalisation in their last layers: at the whole of it AlexNet
+diverges, VGG-16 learns nothing."""
 
 
 # ------------------------------------------------------------------------------------------------ ways to train
@@ -155,15 +154,14 @@ def smaller(study: Study) -> dict[float, Answers]:
 def architectures(study: Study) -> dict[str, Answers]:
     """Networks trained on IN-9L (table 2): the profile's own, with its first seed, and its further ones.
 
-    Returns name -> answers. The further ones get ``architecture_epochs``. Those that a study which does not compute
+    Returns name -> answers. The further ones get ``architecture_recipe``. Those that a study which does not compute
     has no record of are left out.
     """
     profile = study.profile
-    epochs = profile.architecture_epochs or profile.recipe.epochs
     recipes = {profile.recipe.architecture: study.recipe(IN9L)}
     for name in profile.architectures:
-        rate = profile.recipe.learning_rate * SLOWER.get(name, 1.0)
-        recipes[name] = study.recipe(IN9L, architecture=name, epochs=epochs, learning_rate=rate, weight_decay=DECAY)
+        recipe = study.recipe(IN9L, architecture=name, **profile.architecture_recipe)
+        recipes[name] = replace(recipe, learning_rate=recipe.learning_rate * SLOWER.get(name, 1.0))
     recipes = {name: recipe for name, recipe in recipes.items() if evaluated(study, [recipe])}
     study.evaluations(recipes.values())  # side by side
     return {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}

@@ -29,9 +29,10 @@ class Profile:
     ``level_recipe`` are the changes of the recipe with which finer classes, less data and less detail are tried, which
     takes many trainings; ``fine_levels`` are the numbers of finer classes for each of the nine, ``fractions`` the
     shares of the training images.
-    ``architectures`` are further networks that are trained on IN-9L, for ``architecture_epochs`` (default: the
-    recipe's). ``trials`` are changes of the recipe that are tried on the validation images, name -> fields; ``shrinks``
-    are the parts of their side to which images are shrunk to see what detail is worth.
+    ``architectures`` are further networks that are trained on IN-9L, with the changes ``architecture_recipe`` of the
+    recipe, which is chosen for the profile's own network. ``trials`` are changes of the recipe that are tried on the
+    validation images, name -> fields; ``shrinks`` are the parts of their side to which images are shrunk to see what
+    detail is worth.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Profile:
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
     saliency_per_class: int | None = None
     architectures: tuple[str, ...] = ()
-    architecture_epochs: int | None = None
+    architecture_recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     trials: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     shrinks: tuple[int, ...] = (2,)
 
@@ -101,7 +102,7 @@ _TINY = Profile(
     seeds=(0, 1, 2),
     level_recipe=_FOR_A_PROCESSOR,
     architectures=PAPERS_ARCHITECTURES,
-    architecture_epochs=30,
+    architecture_recipe=MappingProxyType({"epochs": 30, "weight_decay": 5e-4}),
     trials=MappingProxyType(
         {
             "nothing erased": {"augmentation": replace(_STRONG, erasing=0.0)},
