@@ -19,7 +19,7 @@
 # ## What we did
 #
 # - **Training.** The profile's recipe was chosen among others on the validation images, which neither training nor testing
-#   sees. Where the profile has a lighter recipe, one for a machine without a GPU, that is tested too.
+#   sees. Where the profile has a lighter recipe, for what takes many trainings, that is tested too.
 # - **Detail.** Images are shrunk to a part of their side and enlarged again, in training and in testing. The network stays
 #   the same: that of the lighter recipe, where there is one. More detail than the images have cannot be tried, so this asks what half of it is worth.
 # - **Number of images.** The trainings on fewer images of {doc}`/10_why_pretrained`, with an equal number of steps.
@@ -80,7 +80,7 @@ report.glue(
     low_detail=less[0].removesuffix(" of the detail") if less else report.NOTHING,
     low_images=fewer[-1].removesuffix(" of the images") if fewer else report.NOTHING,
     **{
-        f"{suspect}_{quantity}": added.get((quantity, suspect), "– (this profile has no lighter recipe)")
+        f"{suspect}_{quantity}": added.get((quantity, suspect), "(not tried)")
         for suspect in suspects
         for quantity in ("original", "gap")
     },

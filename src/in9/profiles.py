@@ -178,6 +178,7 @@ PROFILES = {
             dial=(0.0, 0.5, 1.0),
             dial_epochs=6,
             remedy_seeds=(0, 1),
+            level_recipe=MappingProxyType({"epochs": 6}),
             fine_levels=(1, 4),
             fractions=(0.25, 1.0),
             adversarial_foregrounds=20,
