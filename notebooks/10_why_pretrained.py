@@ -22,7 +22,8 @@
 # The network learns to tell those apart; its answer is mapped to the nine. *Less data:* the same share of each class's
 # training images, each smaller set within the next. A quarter of the images is seen four times as often, so that every
 # network takes about the same number of steps, and what differs is the variety of images and not how long it learned. These
-# are many trainings, so a profile may have a lighter recipe for them; both ends of a comparison have the same one.
+# are many trainings, so a profile may have a lighter recipe for them; both ends of a comparison have the same one, and are
+# compared on the seeds that both have ({numref}`tab-levels`).
 
 # %% tags=["parameters"]
 profile = "control"
@@ -105,6 +106,7 @@ def numbers(levels, kind):
         return {}
     low, high = levels[min(levels)], levels[max(levels)]
     rows = {(kind, "low gap"): low.gap(), (kind, "high gap"): high.gap(), (kind, "change"): change(levels)}
+    rows |= {(kind, "low seeds"): len(low.seeds), (kind, "high seeds"): len(high.seeds)}
     return rows | {(kind, "low"): low.accuracy("original"), (kind, "high"): high.accuracy("original")}
 
 
@@ -117,6 +119,7 @@ for kind, ends in names.items():
     labels |= {(kind, f"{end} gap"): f"{name}: BG-Gap, points" for end, name in ends.items()}
     labels |= {(kind, "change"): f"BG-Gap, {ends['high']} minus {ends['low']}, points"}
     labels |= {(kind, end): f"{name}: accuracy on Original, %" for end, name in ends.items()}
+    labels |= {(kind, f"{end} seeds"): f"{name}: seeds" for end, name in ends.items()}
 
 
 report.side_by_side(
