@@ -18,10 +18,11 @@
 #
 # ## What we did
 #
-# - **Training.** The profile's recipe was chosen among others on the validation images, which neither training nor testing
-#   sees. Where the profile has a lighter recipe, for what takes many trainings, that is tested too.
+# - **Training.** Recipes are tried on the validation images, which neither training nor testing sees; that of profile `tiny` was
+#   chosen so. Where a profile has a lighter recipe, for what takes many trainings, that is tested too.
 # - **Detail.** Images are shrunk to a part of their side and enlarged again, in training and in testing. The network stays
-#   the same: that of the lighter recipe, where there is one. More detail than the images have cannot be tried, so this asks what half of it is worth.
+#   the same: that of the lighter recipe, where there is one. More detail than the images have cannot be tried, so this asks
+#   what half of it is worth.
 # - **Number of images.** The trainings on fewer images of {doc}`/10_why_pretrained`, with an equal number of steps.
 # - **Masks.** Those of the test images are grown or shrunk by whole pixels, and the networks tested again.
 # - **Size of the objects.** The test images of each class are split into thirds by how much of the image is object. Where
@@ -98,7 +99,7 @@ report.glue(
 report.markdown(study.describe())
 
 # %% [markdown]
-# ## Choosing a recipe
+# ## Recipes on validation images
 #
 # The difference from the recipe as it is compares the same validation images. The smaller their set, the more luck there is in
 # what comes first; neighbours in {numref}`tab-trials` are often within their intervals.

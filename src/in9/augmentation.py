@@ -47,9 +47,9 @@ class Augmentation:
         small = torch.cat([draws, noise @ vectors.T, square, torch.tensor([GREY]).expand(count, 3)], 1)
         # All at once and from pinned memory, so that a GPU is not waited for.
         small = (small.pin_memory() if images.is_cuda else small).to(images.device, non_blocking=True)
-        images = self._crop(images, small[:, :5], small[:, 8])
-        images = self._colour(images, small[:, 5:8], small[:, 9:12], small[0, 15:])
-        return self._erase(images, small[:, 12:15]) if self.erasing else images
+        crop, colour, turn, lighting, square, grey = small.split([5, 3, 1, 3, 3, 3], 1)
+        images = self._colour(self._crop(images, crop, turn[:, 0]), colour, lighting, grey[0])
+        return self._erase(images, square) if self.erasing else images
 
     def _crop(self, images: Tensor, draws: Tensor, turn: Tensor) -> Tensor:
         """Crop a share of the area at an aspect ratio of 3/4 to 4/3 and resize it back, bilinear; flip half of them.

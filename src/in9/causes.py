@@ -22,7 +22,7 @@ from in9.augmentation import Augmentation
 from in9.collection import Collection
 from in9.errors import In9Error
 from in9.evaluation import predict_variant
-from in9.experiments import evaluated, known, level_recipe
+from in9.experiments import answered, evaluated, level_recipe
 from in9.recipes import IN9L, Recipe
 from in9.records import Record, to_digits
 from in9.statistics import Estimate
@@ -125,15 +125,13 @@ def levels(study: Study) -> dict[str, Answers]:
     """
     profile = study.profile
     seeds = {AS_IT_IS: profile.seeds, LIGHTER: profile.level_seeds or profile.seeds}
-    recipes = known(
+    found = answered(
         study,
         {
             name: [replace(recipe, seed=seed) for seed in seeds.get(name, profile.seeds[:1])]
             for name, recipe in _suspects(study).items()
         },
     )
-    study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
-    found = {name: Answers(study.evaluations(some)) for name, some in recipes.items()}
     fewer = {share: one for share, one in experiments.smaller(study).items() if share < 1}
     return found | {f"{100 * share:g} % of the images": fewer[share] for share in sorted(fewer, reverse=True)}
 

@@ -162,9 +162,7 @@ def architectures(study: Study) -> dict[str, Answers]:
     for name in profile.architectures:
         recipe = study.recipe(IN9L, architecture=name, **profile.architecture_recipe)
         recipes[name] = replace(recipe, learning_rate=recipe.learning_rate * SLOWER.get(name, 1.0))
-    recipes = {name: recipe for name, recipe in recipes.items() if evaluated(study, [recipe])}
-    study.evaluations(recipes.values())  # side by side
-    return {name: Answers(study.evaluations([recipe])) for name, recipe in recipes.items()}
+    return answered(study, {name: [recipe] for name, recipe in recipes.items()})
 
 
 def level_frame(levels: Mapping[float, Answers]) -> pd.DataFrame:
@@ -184,11 +182,19 @@ def level_recipe(study: Study, seed: int | None = None, **changes: Any) -> Recip
 
 def _levels(study: Study, levels: Mapping[float, Mapping[str, Any]]) -> dict[float, Answers]:
     seeds = study.profile.level_seeds or study.profile.seeds
-    recipes = known(
+    return answered(
         study, {level: [level_recipe(study, seed, **changes) for seed in seeds] for level, changes in levels.items()}
     )
-    study.evaluations(recipe for some in recipes.values() for recipe in some)  # side by side
-    return {level: Answers(study.evaluations(some)) for level, some in recipes.items()}
+
+
+def answered(study: Study, recipes: Mapping[Any, Sequence[Recipe]]) -> dict[Any, Answers]:
+    """The answers of the models of some recipes, several of each name: name -> answers.
+
+    A study that does not compute leaves out those that it has no evaluation of, and names without any.
+    """
+    some = known(study, recipes)
+    study.evaluations(recipe for group in some.values() for recipe in group)  # side by side
+    return {name: Answers(study.evaluations(group)) for name, group in some.items()}
 
 
 def known(study: Study, recipes: Mapping[Any, Sequence[Recipe]]) -> dict[Any, list[Recipe]]:
