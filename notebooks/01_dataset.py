@@ -39,7 +39,7 @@ import in9
 from in9 import figures, paper, report
 from in9.sources import MaskRule
 from in9.sources.tiny_imagenet import TinyImageNet
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.variants import VARIANTS
 
 study = in9.Study(profile, recorded=recorded)
@@ -68,7 +68,7 @@ report.markdown(f"Profile `{profile}`. {study.profile.about}")
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
 figures.photo_style()
 if study.has_images:
-    grid = figures.picture_grid(study.gallery(), [figures.LABELS[variant] for variant in VARIANTS])
+    grid = figures.picture_grid(study.gallery(), [TITLES[variant] for variant in VARIANTS])
 else:
     grid = figures.no_images()
 grid

@@ -23,6 +23,7 @@ import pandas as pd
 
 import in9
 from in9 import figures, paper, report
+from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 matrices = {origin: source.matrix() for origin, source in study.origins.items()}
@@ -74,8 +75,8 @@ def numbers(source):
 
 
 published = paper.train_test_matrix()
-names = {f"{row} own": f"{figures.LABELS[row]}, tested on the same" for row in rows}
-names |= {f"{row} whole": f"{figures.LABELS[row]}, tested on Original" for row in rows[:3]}
+names = {f"{row} own": f"{TITLES[row]}, tested on the same" for row in rows}
+names |= {f"{row} whole": f"{TITLES[row]}, tested on Original" for row in rows[:3]}
 report.side_by_side(
     "trained on, accuracy in %",
     names,

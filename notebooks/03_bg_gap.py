@@ -33,6 +33,7 @@ import pandas as pd
 
 import in9
 from in9 import experiments, figures, paper, report, statistics
+from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
@@ -58,7 +59,7 @@ figures.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
 # %% table={"caption": "BG-Gap by training set, in points.", "name": "tab-gap"} tags=["hide-input"]
 report.side_by_side(
     "trained on, BG-Gap in points",
-    {train: figures.LABELS[train] for train in order},
+    {train: TITLES[train] for train in order},
     published.set_index("train")["gap"].to_dict(),
     {origin: {train: source.answers(train).gap() for train in order} for origin, source in sources.items()},
 )
@@ -72,7 +73,7 @@ def tested(source):
             zip(source.answers(train).correct("mixed_same"), source.answers(train).correct("mixed_rand"), strict=True)
         ):
             p = statistics.mcnemar(same, rand)
-            rows[f"{figures.LABELS[train]}, seed {seed}"] = "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+            rows[f"{TITLES[train]}, seed {seed}"] = "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     return rows
 
 

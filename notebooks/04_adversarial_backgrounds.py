@@ -33,7 +33,7 @@ import pandas as pd
 import in9
 from in9 import figures, paper, report
 from in9.attacks import ATTACKED, attacked
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.variants import load_pool
 
 study = in9.Study(profile, recorded=recorded)
@@ -144,7 +144,7 @@ labels = {
 }
 report.side_by_side(
     "trained on, %",
-    {(name, what): f"{figures.LABELS[name]}: {label}" for name in ATTACKED for what, label in labels.items()},
+    {(name, what): f"{TITLES[name]}: {label}" for name in ATTACKED for what, label in labels.items()},
     printed,
     {origin: numbers(origin) for origin in runs},
 )

@@ -25,6 +25,7 @@ recorded = False
 # %% tags=["hide-input"]
 import in9
 from in9 import curves, experiments, figures, paper, report
+from in9.taxonomy import TITLES
 
 names = ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")
 study = in9.Study(profile, recorded=recorded)
@@ -130,7 +131,7 @@ def anew(models):
 
 report.side_by_side(
     "drawn anew minus drawn once, points",
-    {test: f"tested on {figures.LABELS[test]}" for test in tests[:5]},
+    {test: f"tested on {TITLES[test]}" for test in tests[:5]},
     {},
     {origin: anew(models) for origin, models in runs.items()},
 )

@@ -53,7 +53,7 @@ import in9
 from in9 import figures, report, saliency
 from in9.focus import LOOKED_INTO as trained
 from in9.focus import looked_into
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 
 methods = {
     "gradcam": "Grad-CAM, last stage",
@@ -92,7 +92,7 @@ if study.compute:
             + [figures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
             for row, name in enumerate(CLASS_NAMES)
         },
-        ["image", *(f"{short[method]}\n{figures.LABELS[name]}" for name, method in shown.maps)],
+        ["image", *(f"{short[method]}\n{TITLES[name]}" for name, method in shown.maps)],
     )
 else:
     grid = figures.no_images()
@@ -104,7 +104,7 @@ grid
 # %% mystnb={"figure": {"caption": "Share of the map's mass on the object, by method and training set, and the object's share of the image; lines are 95 % intervals. The paper has no number.", "name": "fig-mass"}, "image": {"alt": "A dot plot with one row for the object's share of the image and two rows for each of three methods: the mass on the object after training on Original and after training on Mixed-Rand, in our record where there is one and in this run."}} tags=["hide-input"]
 figures.chart_style()
 rows = {("gradcam", "area"): "chance: share of the image"}
-rows |= {(method, name): f"{label}: {figures.LABELS[name]}" for method, label in methods.items() for name in trained}
+rows |= {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained}
 
 
 def frame(origin, found):
@@ -127,8 +127,8 @@ figures.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass 
 
 
 # %% table={"caption": "Share of the map's mass on the object, in percent, by method and training set.", "name": "tab-mass"} tags=["hide-input"]
-kinds = {name: f"trained on {figures.LABELS[name]}" for name in trained}
-kinds |= {f"{name} above": f"{figures.LABELS[name]}, above other images' maps, points" for name in trained}
+kinds = {name: f"trained on {TITLES[name]}" for name in trained}
+kinds |= {f"{name} above": f"{TITLES[name]}, above other images' maps, points" for name in trained}
 kinds |= {"difference": "Mixed-Rand minus Original, points", "right": "the same where both are right, points"}
 
 
@@ -163,7 +163,7 @@ def empties(found):
 
 report.side_by_side(
     "maps of zeros",
-    {(method, name): f"{label}: {figures.LABELS[name]}" for method, label in methods.items() for name in trained},
+    {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained},
     {},
     {origin: empties(found) for origin, found in runs.items()},
 )

@@ -52,7 +52,7 @@ import pandas as pd
 
 import in9
 from in9 import breakdown, figures, paper, report
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
 trained = ("original", "mixed_rand", "only_bg_t")
@@ -84,8 +84,8 @@ report.markdown(study.describe())
 # %% mystnb={"figure": {"caption": "From the prediction on the full image to that on the foreground and that on the background, for three classifiers of this run; widths are shares of the test images.", "name": "fig-flow"}, "image": {"alt": "Three flow diagrams, one for each classifier. Each has three columns, for the full image, the foreground and the background, with a bar for right and a bar for wrong answers. Bands between the bars are coloured by category. Blue bands lead from right on the full image to wrong on the foreground, orange bands from wrong to right, grey bands stay on their side."}} tags=["hide-input"]
 figures.chart_style()
 figures.flow(
-    {f"Trained on {figures.LABELS[name]}": breakdown.paths(study.answers(name)) for name in trained},
-    {part: f"{part}: {figures.LABELS[test]}" for part, test in breakdown.PARTS.items()},
+    {f"Trained on {TITLES[name]}": breakdown.paths(study.answers(name)) for name in trained},
+    {part: f"{part}: {TITLES[test]}" for part, test in breakdown.PARTS.items()},
     breakdown.CATEGORIES,
 )
 
@@ -138,7 +138,7 @@ def cells(shares):
 shown = {"original": names} | dict.fromkeys(trained[1:], breakdown.CATEGORIES)
 report.side_by_side(
     "trained on: category, % of the test images",
-    {(name, one): f"{figures.LABELS[name]}: {names[one].lstrip('– ')}" for name in trained for one in shown[name]},
+    {(name, one): f"{TITLES[name]}: {names[one].lstrip('– ')}" for name in trained for one in shown[name]},
     {("original", name): value for name, value in published.items()},
     {origin: cells(shares) for origin, shares in found.items()},
 )
@@ -157,7 +157,7 @@ accuracies = {(name, 1): float(matrix.loc[name, "original"] - matrix.loc[name, "
 words = ("Required minus Fools", "accuracy on Original minus Mixed-Rand")
 report.side_by_side(
     "trained on: points",
-    {(name, side): f"{figures.LABELS[name]}: {words[side]}" for name in trained for side in (0, 1)},
+    {(name, side): f"{TITLES[name]}: {words[side]}" for name in trained for side in (0, 1)},
     accuracies | {("original", 0): published["required"] - published["fools"]},
     {origin: sides(source) for origin, source in sources.items()},
 )

@@ -32,6 +32,7 @@ import pandas as pd
 
 import in9
 from in9 import calibration, curves, figures, paper, progress, report
+from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 record = study.reference
@@ -90,7 +91,7 @@ def panel(test):
     return points[points["test"] == test], bands[bands["test"] == test]
 
 
-panels = {figures.LABELS[test]: panel(test) for test in shown if test in set(points["test"])}
+panels = {TITLES[test]: panel(test) for test in shown if test in set(points["test"])}
 curves.scatter(panels, "imagenet", "accuracy on ImageNet, %", "accuracy, %", looks, ylim=(0, 100))
 
 # %% [markdown]
@@ -118,9 +119,9 @@ def cells(origin):
     return {"networks": f"{size(origin, 'model')}", "images": images[origin]} | rows
 
 
-names = {"networks": "networks", "images": "photographs for each"} | {test: figures.LABELS[test] for test in shown}
-names |= {"in9l": figures.LABELS["in9l"], "bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
-names |= {f"{one} minus {other}": f"{figures.LABELS[one]} minus {figures.LABELS[other]}" for one, other in spaces}
+names = {"networks": "networks", "images": "photographs for each"} | {test: TITLES[test] for test in shown}
+names |= {"in9l": TITLES["in9l"], "bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
+names |= {f"{one} minus {other}": f"{TITLES[one]} minus {TITLES[other]}" for one, other in spaces}
 report.side_by_side(
     "points per point on ImageNet", names, cells("paper"), {origin: cells(origin) for origin in sources}
 )
@@ -148,7 +149,7 @@ def gap(row):
 report.table(
     [
         {"network": f"{row['model']} ({row['where']})", "Image&shy;Net": row["imagenet"], "images": row["images"]}
-        | {figures.LABELS[test]: row[test] for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
+        | {TITLES[test]: row[test] for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
         | {"re&shy;stricted": row.get("restricted"), "BG-Gap": gap(row), "chal&shy;lenge": row.get("challenge")}
         for row in progress.by_network(pd.concat(every)).to_dict("records")
     ]

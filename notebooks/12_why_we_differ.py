@@ -43,7 +43,7 @@ import in9
 from in9 import causes, curves, experiments, figures, paper, report
 from in9.recipes import IN9L
 from in9.sources.tiny_imagenet import TinyImageNet
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
@@ -262,7 +262,7 @@ report.table(
 attacked = {origin: causes.attacks(source) for origin, source in sources.items()}
 rows = [
     {
-        "trained on Original": f"the paper, trained on {figures.LABELS[IN9L]}",
+        "trained on Original": f"the paper, trained on {TITLES[IN9L]}",
         "backgrounds": int(paper.fact("backgrounds").value),
         "vulnerable, targeted": paper.fact("vulnerable").value,
         "of those right on Original": None,

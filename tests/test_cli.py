@@ -248,3 +248,10 @@ def test_assignments() -> None:
     for wrong in ("a", "=1", ""):
         with pytest.raises(In9Error, match="not of the form name=value"):
             _assignments([wrong])
+
+
+def test_fetch_knows_its_data_sets(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fetch", "release"])
+    assert stopped.value.code == 2
+    assert "no data set to fetch 'release'. Did you mean 'released'" in capsys.readouterr().err

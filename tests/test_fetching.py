@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from in9 import fetching
+from in9.downloads import FETCHABLE, fetch_released
 from in9.errors import In9Error
 from in9.export import export
-from in9.fetching import Fetched, checksum_of, fetch, fetch_named, fetch_released, fetch_tiny_imagenet
+from in9.fetching import Fetched, checksum_of, fetch
 from in9.sources.released import Released
-from in9.sources.tiny_imagenet import TinyImageNet
+from in9.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 
 CONTENT = bytes(range(256)) * 4000  # about one piece
 CUT = 300_000
@@ -331,10 +332,8 @@ def test_tiny_imagenet(server, tmp_path):
 
 
 def test_by_name(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "cache", lambda: tmp_path / "cache")
-    found = fetch_named("tiny-imagenet", url=f"{server.address}/data.zip", checksum=SHA, progress=False)
+    monkeypatch.setattr("in9.sources.tiny_imagenet.cache", lambda: tmp_path / "cache")
+    found = FETCHABLE["tiny-imagenet"](url=f"{server.address}/data.zip", checksum=SHA, progress=False)
     assert found.path == tmp_path / "cache" / "tiny-imagenet-200.zip" and found.checksum == checksum_of(found.path)
-    with pytest.raises(In9Error, match=r"no data set to fetch 'release'. Did you mean 'released'"):
-        fetch_named("release")
     with pytest.raises(In9Error, match="is there but has not the checksum"):  # the source looks in the same place
         TinyImageNet()

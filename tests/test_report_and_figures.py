@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 
 from in9 import figures, report
 from in9.evaluation import TEST_SETS
-from in9.figures import COLOURS, LABELS, ORIGINS, intervals, matrix_heatmaps, picture_grid
+from in9.figures import COLOURS, ORIGINS, intervals, matrix_heatmaps, picture_grid
 from in9.statistics import Estimate
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.variants import VARIANTS
 
 ESTIMATE = Estimate(0.793, 0.779, 0.806)
@@ -169,8 +169,8 @@ def rows_of(origins: dict[str, float | None]) -> pd.DataFrame:
 
 
 def test_labels_and_colours_cover_every_test_set() -> None:
-    assert tuple(LABELS) == tuple(COLOURS) == TEST_SETS
-    assert len(set(LABELS.values())) == len(LABELS)
+    assert tuple(TITLES) == tuple(COLOURS) == TEST_SETS
+    assert len(set(TITLES.values())) == len(TITLES)
 
 
 def test_colours_can_be_told_apart() -> None:
@@ -191,7 +191,7 @@ def test_heatmaps_have_one_panel_for_each_origin(panels: int) -> None:
         assert axis.get_title() == f"origin {number}"
         assert (axis.get_xlabel(), axis.get_ylabel()) == ("tested on", "trained on")
         for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
-            assert [tick.get_text() for tick in ticks] == list(LABELS.values())
+            assert [tick.get_text() for tick in ticks] == list(TITLES.values())
         numbers = [text.get_text() for text in axis.texts]
         assert numbers == [f"{value:.0f}" for value in matrix()["accuracy"]]
     assert drawn(figure).startswith(b"<?xml")
@@ -219,7 +219,7 @@ def test_intervals_have_one_row_for_each_name(origins: dict[str, float | None], 
     figures.chart_style()
     figure = intervals(rows_of(origins), "train", "gap", VARIANTS, "BG-Gap in points", chance)
     (axis,) = figure.axes
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == [LABELS[name] for name in reversed(VARIANTS)]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == [TITLES[name] for name in reversed(VARIANTS)]
     assert axis.get_xlabel() == "BG-Gap in points"
     (legend,) = figure.legends
     shown = [origin for origin in ORIGINS if origin in origins]
@@ -246,10 +246,10 @@ def test_pictures_stand_in_rows_and_columns(size: int) -> None:
     figures.photo_style()
     image = np.arange(size * size * 3, dtype=np.uint64).reshape(size, size, 3).astype(np.uint8)
     rows = {name: [image] * len(VARIANTS) for name in CLASS_NAMES}
-    figure = picture_grid(rows, [LABELS[name] for name in VARIANTS])
+    figure = picture_grid(rows, [TITLES[name] for name in VARIANTS])
     assert len(figure.axes) == 9 * 8
     titles = [axis.get_title().replace("-\n", "-") for axis in figure.axes[:8]]  # broken where they are too long
-    assert titles == [LABELS[name] for name in VARIANTS]
+    assert titles == [TITLES[name] for name in VARIANTS]
     assert [axis.get_ylabel() for axis in figure.axes[::8]] == list(CLASS_NAMES)
     assert all(len(axis.images) == 1 and not axis.get_xticks().size for axis in figure.axes)
     assert drawn(figure, "png").startswith(b"\x89PNG")

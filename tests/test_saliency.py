@@ -18,10 +18,10 @@ from in9.building import Split
 from in9.classifiers import Classifier, SmallResNet, create
 from in9.collection import Collection
 from in9.errors import In9Error
-from in9.focus import Focus, by_training_set, packed, unpacked
+from in9.focus import Focus, by_training_set
 from in9.maps import METHODS, map_side, saliency_maps, target_layer
 from in9.profiles import PROFILES
-from in9.records import Record
+from in9.records import Record, packed, unpacked
 from in9.saliency import distributions, examples, foreground_scores, measure
 from in9.study import NotMeasured, Study
 from in9.variants import VARIANTS, load_pool

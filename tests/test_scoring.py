@@ -26,6 +26,7 @@ from in9.collection import Collection
 from in9.errors import In9Error
 from in9.export import export
 from in9.pretrained import Model, wrap
+from in9.progress import among_the_papers
 from in9.records import Store, from_digits
 from in9.scoring import Challenged, Score, challenge, evaluate
 from in9.statistics import paired_difference
@@ -234,19 +235,20 @@ def test_batches_play_no_part(collection: Collection, model: Model) -> None:
 def test_nine_outputs_have_one_rule_and_the_papers_own_models_beside_them(collection: Collection) -> None:
     score = evaluate(colourful, collection, device="cpu", name="mine")
     assert score.rules == ("strict",) and score.name == "mine"
-    among = scorecard.among_the_papers(score)
+    among = among_the_papers(score)
     assert among["ours"].sum() == 1 and among["bg_gap"].is_monotonic_increasing
     assert not among["model"].str.contains("imagenet").any() and among["model"].str.contains("in9l").any()
-    text = scorecard.text(score)
+    text = scorecard.text(score, among)
     assert "> mine" in text and "Restricted" not in text
 
 
 def test_a_thousand_outputs_stand_among_pretrained_models(collection: Collection, model: Model) -> None:
     score = evaluate(model, collection, device="cpu")
-    among = scorecard.among_the_papers(score)
+    among = among_the_papers(score)
     assert len(among) == 9  # five of table 2, three of the README, ours
     assert among.query("model == 'vgg16_bn (imagenet)'")["bg_gap"].item() == 10.2
-    assert "restricted" in scorecard.text(score) and "hashed: 1000 outputs" in scorecard.text(score)
+    text = scorecard.text(score, among)
+    assert "restricted" in text and "hashed: 1000 outputs" in text
 
 
 def test_unknown_tests_and_rules_are_named(collection: Collection, model: Model) -> None:

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from in9.errors import In9Error
+from in9.fetching import Fetched
 from in9.sources import Example, Rejected, open_source
 from in9.sources.archive import Archive
-from in9.sources.tiny_imagenet import TinyImageNet, download
+from in9.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 
 DOG, FISH, BUTTERFLY, BOTTLE = "n02085620", "n01443537", "n02279972", "n02823428"
 IMAGES_OF_EACH = 3
@@ -296,14 +297,15 @@ def test_download(tmp_path, monkeypatch):
     path = write_zip(layout(), tmp_path / "tiny-imagenet-200.zip")
     offline = "http://127.0.0.1:9/tiny.zip"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert download(offline, "md5:" + hashlib.md5(path.read_bytes()).hexdigest(), tmp_path) == path
+    md5 = "md5:" + hashlib.md5(path.read_bytes()).hexdigest()
+    assert fetch_tiny_imagenet(tmp_path, offline, md5).path == path
     with pytest.raises(In9Error, match="is there but has not the checksum md5"):
-        download(folder=tmp_path)
+        fetch_tiny_imagenet(tmp_path)
     with pytest.raises(In9Error, match=r"could not be fetched .*no connection.*or give it with --archive"):
-        download(offline, folder=tmp_path / "new")
+        fetch_tiny_imagenet(tmp_path / "new", offline)
 
 
 def test_without_an_archive_the_source_is_downloaded(tmp_path, monkeypatch):
     path = write_zip(layout(), tmp_path / "tiny.zip")
-    monkeypatch.setattr("in9.sources.tiny_imagenet.download", lambda: path)
+    monkeypatch.setattr("in9.sources.tiny_imagenet.fetch_tiny_imagenet", lambda: Fetched(path, "sha256:0"))
     assert len(TinyImageNet().examples()) == 3 * IMAGES_OF_EACH + 2

@@ -25,12 +25,11 @@ from in9.collection import Collection
 from in9.engines import run_in_processes
 from in9.errors import In9Error
 from in9.evaluation import TEST_SETS
-from in9.figures import LABELS
 from in9.profiles import PROFILES, Profile, profile_named
 from in9.recipes import TRAINING_SETS, Recipe
 from in9.records import Record
 from in9.study import Study
-from in9.taxonomy import CLASS_NAMES
+from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training import Stopped
 from in9.units import Unit, run_unit
 from in9.variants import VARIANTS
@@ -369,7 +368,7 @@ def test_the_papers_profile_is_the_papers_recipe() -> None:
 
 
 def test_labels_cover_what_a_study_can_show() -> None:
-    assert set(LABELS) == set(TEST_SETS) == set(TRAINING_SETS)
+    assert set(TITLES) == set(TEST_SETS) == set(TRAINING_SETS)
 
 
 def test_a_workspace_is_found_from_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

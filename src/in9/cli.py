@@ -230,6 +230,7 @@ def evaluate(
     have a --map.
     """
     from in9 import scorecard
+    from in9.progress import among_the_papers
     from in9.records import Store
     from in9.scoring import evaluate as score_model
     from in9.workspace import find_workspace
@@ -245,7 +246,7 @@ def evaluate(
         scorecard.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
     if figure:
         scorecard.write(figure, scorecard.figure(score))
-    typer.echo(scorecard.text(score))
+    typer.echo(scorecard.text(score, among_the_papers(score)))
 
 
 @app.command()
@@ -294,7 +295,7 @@ def fetch(
     checksum: Annotated[str | None, typer.Option(help="What to expect, as sha256:... or md5:...")] = None,
 ) -> None:
     """Download Tiny ImageNet, or the authors' test set; a download that is stopped goes on where it was."""
-    from in9.fetching import FETCHABLE
+    from in9.downloads import FETCHABLE
 
     if what not in FETCHABLE:
         raise unknown("data set to fetch", what, FETCHABLE)

@@ -27,7 +27,7 @@ from in9.evaluation import exact_convolutions
 from in9.maps import saliency_maps
 from in9.statistics import Estimate
 from in9.study import NotMeasured, Study
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
 from in9.variants import MIXED, VARIANTS, Pool, compose, load_pool
 
 ALONE = tuple(variant for variant in VARIANTS if variant not in MIXED)
@@ -165,7 +165,7 @@ def pair_html(stage: Stage, row: int, background: int, chosen: int = 0) -> str:
     images = pictures(pool, row, torch.tensor([background], device=pool.device))
     label, behind = int(pool.labels[row]), int(pool.labels[background])
     seen = [look(one, images) for one in stage.classifiers.values()]
-    names = [figures.LABELS[name] for name in (mixed_variant(label, behind), *ALONE)]
+    names = [TITLES[name] for name in (mixed_variant(label, behind), *ALONE)]
     strip = "".join(
         f'<span class="choice{" chosen" if place == chosen else ""}">{_tile(place, 0)}{name}</span>'
         for place, name in enumerate(names)
@@ -189,7 +189,7 @@ def pairs_widget(stage: Stage) -> Any:
 
     (object_class, object_number), (behind_class, behind_number) = chooser("object", 0), chooser("background", 8)
     picture = ipywidgets.ToggleButtons(
-        options=[("object on background", 0), *((figures.LABELS[one], k) for k, one in enumerate(ALONE, 1))],
+        options=[("object on background", 0), *((TITLES[one], k) for k, one in enumerate(ALONE, 1))],
         description="picture",
         style={"button_width": "auto"},
     )
@@ -227,7 +227,7 @@ def pairs_html(stage: Stage) -> str:
     facts = {
         "classes": CLASS_NAMES,
         "verdicts": list(VERDICTS.values()),
-        "mixed": [[figures.LABELS[mixed_variant(f, b)] for b in range(NUM_CLASSES)] for f in range(NUM_CLASSES)],
+        "mixed": [[TITLES[mixed_variant(f, b)] for b in range(NUM_CLASSES)] for f in range(NUM_CLASSES)],
         # classifier, object, picture -> answer, verdict, share of each class in percent
         "seen": [
             [
@@ -241,11 +241,11 @@ def pairs_html(stage: Stage) -> str:
             for which, one in enumerate(seen)
         ],
     }  # fmt: skip
-    names = [figures.LABELS[one] for one in stage.classifiers]
+    names = [TITLES[one] for one in stage.classifiers]
     first, behind = 0, NUM_CLASSES - 1
     choices = "".join(
         f'<label class="choice"><input type="radio" name="in9-picture"{" checked" if place == 0 else ""}>'
-        f"{_tile(behind if place == 0 else NUM_CLASSES - 1 + place, first)}<span>{figures.LABELS[name]}</span></label>"
+        f"{_tile(behind if place == 0 else NUM_CLASSES - 1 + place, first)}<span>{TITLES[name]}</span></label>"
         for place, name in enumerate((mixed_variant(first, behind), *ALONE))
     )
     shares = [one.shares[behind] for one in seen]
@@ -274,7 +274,7 @@ def _scores(
     columns: Sequence[int], rows: Sequence[int],
 ) -> str:  # fmt: skip
     """The table of one picture: a column for each classifier with its map, its answer and its nine scores."""
-    heads = [figures.LABELS[one] for one in trained_on]
+    heads = [TITLES[one] for one in trained_on]
     maps = [
         _tile(
             column, row, f"Grad-CAM of the classifier trained on {head}: the brighter, the more speaks for its answer"

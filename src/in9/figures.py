@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from in9.taxonomy import TITLES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LABELS = {
-    "original": "Original",
-    "only_bg_b": "Only-BG-B",
-    "only_bg_t": "Only-BG-T",
-    "no_fg": "No-FG",
-    "only_fg": "Only-FG",
-    "mixed_same": "Mixed-Same",
-    "mixed_rand": "Mixed-Rand",
-    "mixed_next": "Mixed-Next",
-    "in9l": "IN-9L",
-}
 
 NETWORKS = {
     "alexnet": "AlexNet",
@@ -142,11 +132,11 @@ def matrix_heatmaps(frames: Mapping[str, pd.DataFrame]) -> Figure:
 
     figure, axes = plt.subplots(len(frames), 1, figsize=(WIDTH, 4.6 * len(frames)), squeeze=False)
     for axis, (title, frame) in zip(axes[:, 0], frames.items(), strict=True):
-        order = [name for name in LABELS if name in set(frame["test"])]
-        rows = [name for name in LABELS if name in set(frame["train"])]
+        order = [name for name in TITLES if name in set(frame["test"])]
+        rows = [name for name in TITLES if name in set(frame["train"])]
         wide = frame.pivot(index="train", columns="test", values="accuracy").loc[rows, order]
         sns.heatmap(
-            wide.rename(index=LABELS, columns=LABELS),
+            wide.rename(index=TITLES, columns=TITLES),
             ax=axis, vmin=0, vmax=100, cmap="cividis", annot=True, fmt=".0f", linewidths=1, cbar=False,
             annot_kws={"fontsize": 9.5},
         )  # fmt: skip
@@ -168,7 +158,7 @@ def intervals(
 ) -> Figure:
     """One line for each row, with a dot and an interval for each origin, directly comparable.
 
-    ``frame`` has the columns ``rows`` (the row's key in ``LABELS``), ``origin`` (a key of ``looks``), ``value``, low
+    ``frame`` has the columns ``rows`` (the row's key in ``TITLES``), ``origin`` (a key of ``looks``), ``value``, low
     and high; low and high may be missing where no interval is known. ``chance`` draws the chance level of nine classes.
     """
     from matplotlib import pyplot as plt
@@ -186,7 +176,7 @@ def intervals(
         axis.hlines(heights, low, high, color=look["color"], linewidth=2.5, alpha=0.55)
         axis.plot(part[value], heights, look["marker"], color=look["color"], markersize=6.5, label=look["label"])
     axis.set(xlabel=xlabel, ylim=(-0.6, len(order) - 0.4))
-    axis.set_yticks(range(len(order)), [textwrap.fill(LABELS.get(name, name), 24) for name in reversed(order)])
+    axis.set_yticks(range(len(order)), [textwrap.fill(TITLES.get(name, name), 24) for name in reversed(order)])
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)
     if chance:

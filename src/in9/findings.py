@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from in9 import breakdown
 from in9 import quantities as q
-from in9.figures import LABELS
 from in9.recipes import IN9L
-from in9.taxonomy import NUM_CLASSES
+from in9.taxonomy import NUM_CLASSES, TITLES
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,17 @@ _IMAGENET = q.needs("needs networks trained on all of ImageNet")
 
 CLAIMS = (
     *(
-        _cells(f"A network trained on {LABELS[one]}, where no object is seen, beats chance on its own test set.",
+        _cells(f"A network trained on {TITLES[one]}, where no object is seen, beats chance on its own test set.",
                "02", ABOVE_CHANCE, (one, one))
         for one in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"A network trained on {LABELS[one]} beats chance on whole images (Original).",
+        _cells(f"A network trained on {TITLES[one]} beats chance on whole images (Original).",
                "02", ABOVE_CHANCE, (one, "original"))
         for one in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"Boxes give away little: on {LABELS[one]}, a network trained on Only-FG stays within 15 points of "
+        _cells(f"Boxes give away little: on {TITLES[one]}, a network trained on Only-FG stays within 15 points of "
                "chance.", "02", LITTLE, ("only_fg", one))
         for one in ("only_bg_b", "only_bg_t")
     ),
@@ -93,7 +92,7 @@ CLAIMS = (
             ("More training images do not close the gap: after training on IN-9L it is above zero, too.",
              (IN9L, "mixed_same"), (IN9L, "mixed_rand")),
             *(
-                (f"More training images help: training on IN-9L rather than Original raises accuracy on {LABELS[one]}.",
+                (f"More training images help: training on IN-9L rather than Original raises accuracy on {TITLES[one]}.",
                  (IN9L, one), ("original", one))
                 for one in ("original", "mixed_rand", "only_bg_t")
             ),
@@ -123,12 +122,12 @@ CLAIMS = (
     _cells("Training on Mixed-Rand rather than Original raises accuracy on Mixed-Next.", "05", ABOVE_ZERO,
            ("mixed_rand", "mixed_next"), ("original", "mixed_next")),
     *(
-        _cells(f"Training on Mixed-Rand rather than Original lowers accuracy on {LABELS[one]}.",
+        _cells(f"Training on Mixed-Rand rather than Original lowers accuracy on {TITLES[one]}.",
                "05", ABOVE_ZERO, ("original", one), ("mixed_rand", one))
         for one in ("only_bg_b", "only_bg_t")
     ),
     *(
-        _cells(f"A network trained on Mixed-Rand stays within 15 points of chance on {LABELS[one]}.",
+        _cells(f"A network trained on Mixed-Rand stays within 15 points of chance on {TITLES[one]}.",
                "05", LITTLE, ("mixed_rand", one))
         for one in ("only_bg_b", "only_bg_t")
     ),
@@ -148,7 +147,7 @@ CLAIMS = (
           "07", ABOVE_ZERO, q.fact("required_minus_fools"),
           lambda study: breakdown.balance(study.answers("original"))[0]),
     *(
-        Claim(f"The better a network is on ImageNet, the better it is on {LABELS[one]}.",
+        Claim(f"The better a network is on ImageNet, the better it is on {TITLES[one]}.",
               "08", ABOVE_ZERO, q.fact(f"slope_{one}") if one in _FITTED else q.words("figure 8"), q.rise(one))
         for one in (*_FITTED, "mixed_next", "no_fg")
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from in9.records import Record, from_digits
+from in9.records import Record, from_digits, unpacked
 from in9.statistics import Estimate, paired_mean_difference
 
 if TYPE_CHECKING:
@@ -20,16 +20,6 @@ LOOKED_INTO = ("original", "mixed_rand")
 """The training sets whose models get saliency maps (figure 6 of the paper)."""
 
 SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
-
-
-def packed(values: np.ndarray) -> str:
-    """Numbers in one line of text, with four decimals."""
-    return " ".join(f"{value:.0f}" if value in (0, 1) else f"{value:.4f}" for value in values)
-
-
-def unpacked(text: str) -> np.ndarray:
-    """The numbers written by ``packed``: float64 [N]."""
-    return np.array(text.split(), np.float64)
 
 
 class Focus:

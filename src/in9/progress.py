@@ -181,6 +181,26 @@ def published() -> pd.DataFrame:
     return frame[COLUMNS]
 
 
+def among_the_papers(score: Score) -> pd.DataFrame:
+    """The paper's models of the same kind (1,000 outputs or nine) and this one, by BG-Gap; empty without a BG-Gap.
+
+    Columns model, where, original, mixed_same, mixed_rand, bg_gap in percent, and ours.
+    """
+    columns = ["model", "where", "original", "mixed_same", "mixed_rand", "bg_gap", "ours"]
+    if score.gap() is None:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat([paper.table("models"), paper.table("readme").query("trust == 'high'")])
+    kind = rows["training"] == "imagenet"
+    rows = rows[kind if RESTRICTED in score.rules else ~kind & (rows["training"] != "none")]
+    rows = rows.assign(model=rows["model"] + " (" + rows["training"] + ")", ours=False)
+    wide = rows.pivot(index=["model", "where", "ours"], columns="test", values="accuracy").reset_index()
+    ours: dict[str, Any] = {"model": score.name, "where": "this run", "ours": True}
+    ours |= {test: 100 * score.accuracy(test).value for test in columns[2:5] if test in score.tests}
+    ours["bg_gap"] = ours["mixed_same"] - ours["mixed_rand"]
+    both = pd.concat([wide, pd.DataFrame([ours])], ignore_index=True)
+    return both.sort_values("bg_gap", kind="stable", ignore_index=True).reindex(columns=columns)
+
+
 def difference(frame: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     """A network's value on one test set minus that on another, as rows of the test set ``"FIRST minus SECOND"``.
 

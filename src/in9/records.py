@@ -115,6 +115,16 @@ def from_digits(text: str) -> np.ndarray:
     return np.where(codes < 0, -1, codes)
 
 
+def packed(values: np.ndarray) -> str:
+    """Numbers in one line of text, with four decimals."""
+    return " ".join(f"{value:.0f}" if value in (0, 1) else f"{value:.4f}" for value in values)
+
+
+def unpacked(text: str) -> np.ndarray:
+    """The numbers written by ``packed``: float64 [N]."""
+    return np.array(text.split(), np.float64)
+
+
 def provenance(seconds: float, device: str, **more: Any) -> dict[str, Any]:
     """How, when and on what something was measured; ``more`` is added as it is."""
     return {

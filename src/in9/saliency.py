@@ -20,9 +20,8 @@ from in9.classifiers import Classifier
 from in9.collection import Collection
 from in9.errors import unknown
 from in9.evaluation import exact_convolutions
-from in9.focus import packed
 from in9.maps import BATCH_SIZE, METHODS, map_side, saliency_maps
-from in9.records import to_digits
+from in9.records import packed, to_digits
 from in9.taxonomy import NUM_CLASSES
 from in9.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
 
@@ -67,7 +66,7 @@ def foreground_scores(maps: np.ndarray, masks: np.ndarray) -> Scores:
 def measure(
     classifier: Classifier, collection: Collection, device: torch.device, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """The results of a saliency record: the scores of each image by each method, as text (see ``in9.focus``).
+    """The results of a saliency record: the scores of each image by each method, as text (see ``in9.records.packed``).
 
     ``_swapped`` is what the image's mask scores with the maps of the other images, on average.
     ``options``: ``per_class`` test images of each class (None for all), ``methods``, ``variant``, and ``of``: whether

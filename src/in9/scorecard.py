@@ -11,47 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from in9 import paper
 from in9.errors import In9Error, plain_disk_errors
-from in9.figures import LABELS
 from in9.scoring import RESTRICTED, RULES, STRICT, Challenged, Score
+from in9.taxonomy import TITLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES = {**LABELS, "bg_gap": "BG-Gap (points)"}
+NAMES = {**TITLES, "bg_gap": "BG-Gap (points)"}
 LOOKS = {
     STRICT: {"label": "strict: none of the nine is wrong", "color": "#d55e00", "marker": "D"},
     RESTRICTED: {"label": "restricted to the 370 classes", "color": "#0072b2", "marker": "o"},
 }
 
 
-def among_the_papers(score: Score) -> pd.DataFrame:
-    """The paper's models of the same kind (1,000 outputs or nine) and this one, by BG-Gap; empty without a BG-Gap.
-
-    Columns model, where, original, mixed_same, mixed_rand, bg_gap in percent, and ours.
-    """
-    columns = ["model", "where", "original", "mixed_same", "mixed_rand", "bg_gap", "ours"]
-    if score.gap() is None:
-        return pd.DataFrame(columns=columns)
-    rows = pd.concat([paper.table("models"), paper.table("readme").query("trust == 'high'")])
-    kind = rows["training"] == "imagenet"
-    rows = rows[kind if RESTRICTED in score.rules else ~kind & (rows["training"] != "none")]
-    rows = rows.assign(model=rows["model"] + " (" + rows["training"] + ")", ours=False)
-    wide = rows.pivot(index=["model", "where", "ours"], columns="test", values="accuracy").reset_index()
-    ours: dict[str, Any] = {"model": score.name, "where": "this run", "ours": True}
-    ours |= {test: 100 * score.accuracy(test).value for test in columns[2:5] if test in score.tests}
-    ours["bg_gap"] = ours["mixed_same"] - ours["mixed_rand"]
-    both = pd.concat([wide, pd.DataFrame([ours])], ignore_index=True)
-    return both.sort_values("bg_gap", kind="stable", ignore_index=True).reindex(columns=columns)
-
-
 def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
-def text(score: Score) -> str:
-    """The score for a terminal: what was scored and how, each test set, BG-Gap, and where that stands in the paper."""
+def text(score: Score, among: pd.DataFrame | None = None) -> str:
+    """The score for a terminal: what was scored and how, each test set and BG-Gap.
+
+    ``among`` is what ``in9.progress.among_the_papers`` gives: where that stands among the paper's models.
+    """
     facts, table = score.record.settings["model"], score.table()
     wide = {(row["test"], row["rule"]): row for row in table.to_dict("records")}
     lines = [_heading(facts, score.record.settings["data"]), ""]
@@ -66,8 +48,7 @@ def text(score: Score) -> str:
     if RESTRICTED in score.rules:
         lines.append("Strict, the paper's rule: an answer under none of the nine classes is wrong.")
         lines.append("Restricted: the best of the 370 ImageNet classes that fall under the nine.")
-    among = among_the_papers(score)
-    if len(among):
+    if among is not None and len(among):
         lines += ["", "By BG-Gap among the paper's models (paper, table 2, and the authors' README):", ""]
         lines.append(f"  {'model':<40}{'Original':>9}{'M-Same':>9}{'M-Rand':>9}{'BG-Gap':>9}  where")
         for row in among.to_dict("records"):

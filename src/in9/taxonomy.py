@@ -56,6 +56,19 @@ CLASS_NAMES = tuple(one.name for one in CLASSES)
 NUM_CLASSES = len(CLASSES)
 CHANCE = 1.0 / NUM_CLASSES
 
+TITLES = {
+    "original": "Original",
+    "only_bg_b": "Only-BG-B",
+    "only_bg_t": "Only-BG-T",
+    "no_fg": "No-FG",
+    "only_fg": "Only-FG",
+    "mixed_same": "Mixed-Same",
+    "mixed_rand": "Mixed-Rand",
+    "mixed_next": "Mixed-Next",
+    "in9l": "IN-9L",
+}
+"""What the eight variants and IN-9L are called on a page."""
+
 
 def imagenet_to_in9() -> np.ndarray:
     """The class of each of ImageNet's 1,000 indices, ``UNMAPPED`` where it has none: int64, shape [1000]."""

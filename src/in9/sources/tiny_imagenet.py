@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from in9.errors import In9Error
+from in9.fetching import Fetched, cache, checksum_of, fetch
 from in9.sources import Box, Example, MaskRule, Photo, Rejected, Rules
 from in9.sources.archive import Archive
 from in9.taxonomy import label_of_wnid
@@ -37,7 +38,7 @@ class TinyImageNet:
     rules = Rules(test=MaskRule(mask_share=(0.35, 0.97)))
 
     def __init__(self, archive: Path | str | None = None) -> None:
-        self.archive = Archive(archive if archive is not None else download())
+        self.archive = Archive(archive if archive is not None else fetch_tiny_imagenet().path)
         self.prefix = self._find_prefix()
 
     def settings(self) -> dict[str, Any]:
@@ -91,11 +92,15 @@ def _box(ends: list[str]) -> Box | None:
     return left, top, right + 1, bottom + 1
 
 
-def download(url: str = URL, checksum: str = CHECKSUM, folder: Path | str | None = None) -> Path:
-    """Fetch the zip once, with a progress bar and a checksum, into the user's cache; return its path.
+def fetch_tiny_imagenet(
+    path: Path | str | None = None, url: str | None = None, checksum: str | None = None, progress: bool = True
+) -> Fetched:
+    """Fetch the zip of Tiny ImageNet-200 (237 MB) once, to a folder or a ``.zip`` path, by default to the cache.
 
-    Raises In9Error if it cannot be had, saying how to give a copy by hand.
+    Another ``url`` is held to the same checksum unless one is given. Raises In9Error if it cannot be had.
     """
-    from in9.fetching import fetch_tiny_imagenet
-
-    return fetch_tiny_imagenet(folder, url, checksum).path
+    path = Path(path) if path is not None else cache()
+    target = path if path.suffix == ".zip" else path / FILE
+    instead = f"fetch {FILE} by other means and put it at {target}, or give it with --archive where it is used"
+    fetch(url or URL, target, checksum or CHECKSUM, progress, instead)
+    return Fetched(target, checksum_of(target))
