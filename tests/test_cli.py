@@ -250,8 +250,7 @@ def test_assignments() -> None:
             _assignments([wrong])
 
 
-def test_fetch_knows_its_data_sets(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["fetch", "release"])
-    assert stopped.value.code == 2
-    assert "no data set to fetch 'release'. Did you mean 'released'" in capsys.readouterr().err
+def test_fetch_knows_its_data_sets(run) -> None:
+    status, _, err = run("fetch", "release")
+    one_sentence(status, err)
+    assert "no data set to fetch 'release'. Did you mean 'released'" in err
