@@ -19,15 +19,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from in9.classifiers import Classifier
-from in9.evaluation import exact_convolutions
-from in9.geometry import Crop
-from in9.grabcut import find_mask
-from in9.recipes import Recipe
-from in9.sources import Photo, Rejected, Rules
-from in9.steps import autocast
-from in9.training import fresh_classifier
-from in9.variants import Pool
+from in9.data.boxes import Crop
+from in9.data.masks import find_mask
+from in9.data.source import Photo, Rejected, Rules
+from in9.data.variants import Pool
+from in9.evaluation.predictions import exact_convolutions
+from in9.training.loop import fresh_classifier
+from in9.training.networks import Classifier
+from in9.training.recipe import Recipe
+from in9.training.steps import autocast
 
 REFERENCE_BATCH = 32
 REFERENCE_WORKERS = 8

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from in9.chapters import find_chapters
+from in9.book.notebooks import find_chapters
 from in9.errors import In9Error
-from in9.records import Store
-from in9.workspace import HOME_VARIABLE, Workspace, find_workspace
+from in9.evaluation.records import Store
+from in9.study.workspace import HOME_VARIABLE, Workspace, find_workspace
 
 PROFILE = "control"
 NEEDED = ("_config.yml", "book", "notebooks", "records")
@@ -65,7 +65,7 @@ def _memory(root: Any) -> int:
 def last(workspace: Workspace, profile: str = PROFILE) -> dict[str, Any]:
     """Minutes that the last book of a profile took, by its provenance; nothing unless it was made from clean in one go.
 
-    It was if its collection and all its records are younger than its first chapter's start, and each chapter began when
+    It was if its dataset and all its records are younger than its first chapter's start, and each chapter began when
     the one before it had ended. Rendering counts, up to the time of the index page. Its memory is not known.
     """
     place = workspace.root / "build" / profile

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from in9.sources import Box, Example, Photo, Rules, Source
+from in9.data.source import Box, Example, Photo, Rules, Source
 
 
 @dataclass

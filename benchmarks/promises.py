@@ -18,17 +18,17 @@ from photographs import photographs
 from PIL import Image
 from torch import Tensor
 
-from in9.adversarial import all_pairs, challenge, chosen_rows
-from in9.building import build
-from in9.classifiers import Classifier
-from in9.collection import Collection
-from in9.evaluation import predict_variant
-from in9.export import export
-from in9.profiles import profile_named
-from in9.recipes import Recipe
-from in9.sources import open_source
-from in9.training import train
-from in9.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
+from in9.data.build import build
+from in9.data.dataset import Dataset
+from in9.data.export import export
+from in9.data.sources import open_source
+from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
+from in9.evaluation.adversarial.pairs import all_pairs, challenge, chosen_rows
+from in9.evaluation.predictions import predict_variant
+from in9.study.profile import profile_named
+from in9.training.loop import train
+from in9.training.networks import Classifier
+from in9.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Bench:
         self.workers, self.loaders = workers, loaders
 
     @cached_property
-    def collection(self) -> Collection:
+    def dataset(self) -> Dataset:
         """Drawn images, as the profile ``control`` has them."""
         size = {"per_class": self.sizes.per_class, "image_size": self.sizes.image_size}
         return build(open_source("synthetic", rho=0.7, **size), self.folder / "drawn", progress=False)
@@ -138,12 +138,12 @@ class Bench:
     @cached_property
     def pool(self) -> Pool:
         """The test images."""
-        return load_pool(self.collection, "test", device=self.device)
+        return load_pool(self.dataset, "test", device=self.device)
 
     @cached_property
     def lessons(self) -> Pool:
         """The training images."""
-        return load_pool(self.collection, "train", device=self.device)
+        return load_pool(self.dataset, "train", device=self.device)
 
     def recipe(self, train_on: str, epochs: int) -> Recipe:
         """The recipe of the profile ``control``, for so many epochs."""
@@ -206,7 +206,7 @@ class Bench:
     @cached_property
     def exported(self) -> Path:
         """The test images in all variants as files, in the layout of the authors' archive."""
-        return export(self.collection, self.folder / "exported", progress=False)
+        return export(self.dataset, self.folder / "exported", progress=False)
 
     def challenge(self) -> Figure:
         """A network that relies on backgrounds: nearly everyone is vulnerable."""
@@ -246,7 +246,7 @@ class Bench:
         return replace(figure, detail={**figure.detail, **detail, **composites})
 
     def build(self) -> Figure:
-        """JPEG files with boxes in, a collection with masks out; GrabCut alone gets a share of them, in memory."""
+        """JPEG files with boxes in, a dataset with masks out; GrabCut alone gets a share of them, in memory."""
         sizes = self.sizes
         drawn = open_source("synthetic", per_class=sizes.photographs, image_size=sizes.photograph_size)
         source = photographs(drawn, self.folder / "photographs")

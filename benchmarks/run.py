@@ -47,7 +47,7 @@ def measured(bench: Bench, only: Sequence[str], whole_book: bool) -> Iterator[tu
     import book_run
     from promises import PROMISES, Figure
 
-    from in9.workspace import find_workspace
+    from in9.study.workspace import find_workspace
 
     book = book_run.run() if whole_book else book_run.last(find_workspace())
     for promise in PROMISES:
@@ -80,9 +80,9 @@ def main(words: Sequence[str] | None = None) -> Path:
     import torch
     from promises import GPU, PROMISES, QUICK, Bench, Sizes
 
-    from in9.records import Record, Store, plain, provenance
-    from in9.training import pick_device
-    from in9.workspace import find_workspace
+    from in9.evaluation.records import Record, Store, plain, provenance
+    from in9.study.workspace import find_workspace
+    from in9.training.loop import pick_device
 
     parser = argparse.ArgumentParser(description="Measure the promises of speed, as ratios inside one run.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, seconds: shows that it runs, no more")
@@ -107,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> Path:
             print(line(rows[-1]), flush=True)
         settings = plain({"sizes": asdict(sizes), "only": given.only, "device": device.type, "quick": given.quick,
                           "workers": given.workers, "loaders": given.loaders})  # fmt: skip
-        data = bench.collection.hash
+        data = bench.dataset.hash
     facts = provenance(time.monotonic() - started, str(device), threads=1)
     record = Record("benchmark", "promises", settings, data, plain({"rows": rows}), facts)
     path = Store(given.out or find_workspace().runs / "records" / "bench").write(record)

@@ -48,16 +48,16 @@ def _prepared(number: int, folder: Path) -> tuple[Any, Any]:
 
     import torch
 
-    from in9.collection import Collection
-    from in9.profiles import profile_named
-    from in9.training import fresh_classifier
-    from in9.variants import load_pool
+    from in9.data.dataset import Dataset
+    from in9.data.variants import load_pool
+    from in9.study.profile import profile_named
+    from in9.training.loop import fresh_classifier
 
     torch.set_num_threads(1)
     recipe = replace(profile_named("control").recipe, train_on="mixed_rand")
     model = fresh_classifier(recipe).to(memory_format=torch.channels_last)
     model.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
-    return load_pool(Collection(folder / "drawn"), "test", limit=number // 9), model.eval()
+    return load_pool(Dataset(folder / "drawn"), "test", limit=number // 9), model.eval()
 
 
 @dataclass(frozen=True)
@@ -82,27 +82,27 @@ def prepare(number: int, folder: Path) -> Cost:
 
     import torch
 
-    from in9.building import Split, build
-    from in9.profiles import profile_named
-    from in9.sources import open_source
-    from in9.training import train
-    from in9.variants import load_pool
+    from in9.data.build import Split, build
+    from in9.data.sources import open_source
+    from in9.data.variants import load_pool
+    from in9.study.profile import profile_named
+    from in9.training.loop import train
 
     torch.set_num_threads(1)
     source = open_source("synthetic", rho=0.7, per_class=number // 9, image_size=64)
     recipe = replace(profile_named("control").recipe, train_on="mixed_rand", epochs=4)
 
     def work() -> None:
-        collection = build(source, folder / "drawn", split=Split(test=0.5), progress=False)
-        torch.save(train(recipe, load_pool(collection, "train"))[0].state_dict(), folder / "weights.pt")
+        dataset = build(source, folder / "drawn", split=Split(test=0.5), progress=False)
+        torch.save(train(recipe, load_pool(dataset, "train"))[0].state_dict(), folder / "weights.pt")
 
     return timed(work)
 
 
 def build(number: int, folder: Path) -> Cost:
-    """Build a collection of so many drawn images, by two workers."""
-    from in9.building import build
-    from in9.sources import open_source
+    """Build a dataset of so many drawn images, by two workers."""
+    from in9.data.build import build
+    from in9.data.sources import open_source
 
     source = open_source("synthetic", per_class=number // 9, image_size=32)
     return timed(lambda: build(source, folder / str(number), workers=2, progress=False))
@@ -110,8 +110,8 @@ def build(number: int, folder: Path) -> Cost:
 
 def evaluation(number: int, folder: Path) -> Cost:
     """Score a network on the eight variants of so many images."""
-    from in9.evaluation import predict_variant
-    from in9.variants import VARIANTS
+    from in9.data.variants import VARIANTS
+    from in9.evaluation.predictions import predict_variant
 
     pool, model = _prepared(number, folder)
     return timed(lambda: [predict_variant(model, pool, variant) for variant in VARIANTS])
@@ -119,7 +119,7 @@ def evaluation(number: int, folder: Path) -> Cost:
 
 def challenge(number: int, folder: Path) -> Cost:
     """The challenge among so many images."""
-    from in9.adversarial import challenge
+    from in9.evaluation.adversarial.pairs import challenge
 
     pool, model = _prepared(number, folder)
     return timed(lambda: challenge(model, pool, np.arange(number), np.arange(number)))
@@ -129,8 +129,8 @@ def all_pairs(number: int, folder: Path) -> Cost:
     """All pairs of so many images that are as good as empty, by a network that is none."""
     import torch
 
-    from in9.adversarial import all_pairs
-    from in9.variants import Pool
+    from in9.data.variants import Pool
+    from in9.evaluation.adversarial.pairs import all_pairs
 
     torch.set_num_threads(1)
     draw = torch.Generator().manual_seed(0)
@@ -208,8 +208,8 @@ def main(words: Sequence[str] | None = None) -> Path | None:
     fits = [fit(work, rows) for work in given.only]
     print("", "The power of the number of images that each grows with:", sep="\n")
     print(*(line(one["work"], ["", *costs(one)]) for one in fits), sep="\n")
-    from in9.records import Record, Store, plain, provenance
-    from in9.workspace import find_workspace
+    from in9.evaluation.records import Record, Store, plain, provenance
+    from in9.study.workspace import find_workspace
 
     settings = {"sizes": {work: SIZES[work] for work in given.only}, "prepared": PREPARED}
     facts = provenance(time.monotonic() - started, "cpu", threads=1)

@@ -31,25 +31,26 @@ recorded = False
 from itertools import pairwise
 
 import in9
-from in9 import calibration, curves, figures, paper, report
+from in9.experiments import controls, paper
+from in9.plots import charts, curves, tables
 
 study = in9.Study(profile, recorded=recorded)
-dial = calibration.dial(study)
-positions = calibration.dial_studies(study)
+dial = controls.dial(study)
+positions = controls.dial_studies(study)
 first, last = min(dial), max(dial)
 gaps = [found["gap"].value for found in dial.values()]
-controls = [found["control"] for found in dial.values()]
-report.glue(
+negative = [found["control"] for found in dial.values()]
+tables.glue(
     gap_first=dial[first]["gap"],
     gap_last=dial[last]["gap"],
     mean_gap_first=dial[first]["mean_gap"],
-    draws=len(calibration.MORE_SEEDS),
-    zero_verdict="holds zero" if calibration.holds_zero(dial[first]["gap"]) else "does not hold zero",
+    draws=len(controls.MORE_SEEDS),
+    zero_verdict="holds zero" if controls.holds_zero(dial[first]["gap"]) else "does not hold zero",
     steps_up=sum(later > earlier for earlier, later in pairwise(gaps)),
     steps=len(gaps) - 1,
-    controls_zero=sum(map(calibration.holds_zero, controls)),
-    positions=len(controls),
-    control_reach=100 * max(max(one.high, -one.low) for one in controls),
+    controls_zero=sum(map(controls.holds_zero, negative)),
+    positions=len(negative),
+    control_reach=100 * max(max(one.high, -one.low) for one in negative),
     paste_first=dial[first]["paste"],
     paste_last=dial[last]["paste"],
     pull_first=dial[first]["pull"],
@@ -57,7 +58,7 @@ report.glue(
     dial_data=f"{len(dial)} control sets, {positions[first].profile.source_options['per_class']} images a class in each",
 )
 options = positions[first].profile
-report.markdown(
+tables.markdown(
     f"Each of the {len(dial)} positions has {options.source_options['per_class']} drawn images a class, of "
     f"{options.source_options['image_size']} x {options.source_options['image_size']} pixels, and trains a "
     f"`{options.recipe.architecture}` for {options.recipe.epochs} epochs with {len(options.seeds)} "
@@ -72,8 +73,8 @@ report.markdown(
 # An interval of 95 % misses the truth one time in twenty, so with many positions one miss is no alarm; several are.
 
 # %% mystnb={"figure": {"caption": "What the measures say at each position of the dial rho, after training on Original; bands are 95 % intervals.", "name": "fig-dial"}, "image": {"alt": "Three panels over the dial rho. At the top, differences in points: the BG-Gap beside two controls, Mixed-Same minus a second draw of it and Original minus Mixed-Same. In the middle, accuracy on Original and on Only-BG-T, and the chance level. At the bottom, how often a wrong answer is the background's class, beside any other wrong class."}} tags=["hide-input"]
-figures.chart_style()
-every = calibration.frame(dial)
+charts.chart_style()
+every = controls.frame(dial)
 panels = {
     "difference, points": every[every["series"].isin(["gap", "paste", "control"])],
     "accuracy, %": every[every["series"].isin(["original", "only_bg_t"])],
@@ -92,7 +93,7 @@ curves.lines(panels, "rho", "rho: how much the background says of the class", cu
 # {glue:text}`draws` further draws tells, with a narrower interval: each object then counts with several backgrounds.
 
 # %% table={"caption": "The BG-Gap and its controls at each position of the dial, with 95 % intervals.", "name": "tab-dial"} tags=["hide-input"]
-report.table(
+tables.table(
     [
         {
             "rho": f"{rho:g}",
@@ -114,7 +115,7 @@ report.table(
 
 # %% table={"caption": "The measures on networks trained on Original: the paper, our record on photographs, this run.", "name": "tab-instrument"} tags=["hide-input"]
 published = paper.train_test_matrix().loc["original"]
-report.side_by_side(
+tables.side_by_side(
     "trained on Original",
     {
         "original": "accuracy on Original, %",
@@ -132,7 +133,7 @@ report.side_by_side(
         "gap": published["mixed_same"] - published["mixed_rand"],
         "paste": published["original"] - published["mixed_same"],
     },
-    {origin: calibration.calibration(source) for origin, source in study.origins.items()},
+    {origin: controls.calibration(source) for origin, source in study.origins.items()},
 )
 
 # %% [markdown]
@@ -145,7 +146,7 @@ report.side_by_side(
 #   {glue:text}`paste_first` points between the two are what pasting does: seams, tiles, and objects on backgrounds of other
 #   pictures. At the other end of the dial they are {glue:text}`paste_last` points. In the BG-Gap pasting cancels.
 # - **A gap has two causes.** It needs backgrounds that tell the class, and a classifier that listens. At a lower rho both are
-#   less. A gap therefore describes a classifier *on a data set*; the same classifier has another gap elsewhere.
+#   less. A gap therefore describes a classifier *on a dataset*; the same classifier has another gap elsewhere.
 # - **Wrong answers have a direction.** Where a gap comes from backgrounds, wrong answers are the background's class more often
 #   than another. A gap without this pull would need another explanation.
 #

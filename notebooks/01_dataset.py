@@ -1,5 +1,5 @@
 # %% [markdown]
-# # The data set: ImageNet-9 and its eight variants
+# # The dataset: ImageNet-9 and its eight variants
 #
 # To tell what a classifier sees in an object from what it sees in the background, one needs images in which the two
 # can be separated and put together anew. In this run, {glue:text}`kept_test:,` test images and
@@ -36,17 +36,18 @@ recorded = False
 
 # %% tags=["hide-input"]
 import in9
-from in9 import figures, paper, report
-from in9.sources import MaskRule
-from in9.sources.tiny_imagenet import TinyImageNet
+from in9.data.source import MaskRule
+from in9.data.sources.tiny_imagenet import TinyImageNet
+from in9.data.variants import VARIANTS
+from in9.experiments import paper
+from in9.plots import charts, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
-from in9.variants import VARIANTS
 
 study = in9.Study(profile, recorded=recorded)
-outcomes = study.dataset()
+outcomes = study.outcomes()
 kept = outcomes[outcomes["outcome"] == "accepted"]
 by_split = kept.groupby("split")["count"].sum()
-report.glue(
+tables.glue(
     kept_train=int(by_split["train"]),
     kept_test=int(by_split["test"]),
     all_images=int(outcomes["count"].sum()),
@@ -58,7 +59,7 @@ report.glue(
     rule_high=100 * TinyImageNet.rules.test.mask_share[1],
     pixels=paper.fact("released_image_size").value,
 )
-report.markdown(f"Profile `{profile}`. {study.profile.about}")
+tables.markdown(f"Profile `{profile}`. {study.profile.about}")
 
 # %% [markdown]
 # {numref}`fig-variants` shows one test image of each class in all eight variants. The object keeps its place and size;
@@ -66,11 +67,11 @@ report.markdown(f"Profile `{profile}`. {study.profile.about}")
 # and lets the new background show through wherever the object itself is exactly black; `faithful=True` does the same.
 
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
-figures.photo_style()
+charts.photo_style()
 if study.has_images:
-    grid = figures.picture_grid(study.gallery(), [TITLES[variant] for variant in VARIANTS])
+    grid = charts.picture_grid(study.gallery(), [TITLES[variant] for variant in VARIANTS])
 else:
-    grid = figures.no_images()
+    grid = charts.no_images()
 grid
 # %% [markdown]
 # ## How many images, and why the others were left out
@@ -84,7 +85,7 @@ grid
 counts = outcomes.groupby(["split", "outcome"])["count"].sum().unstack("split", fill_value=0)
 counts = counts.sort_values("train", ascending=False)
 splits = [split for split in ("train", "validation", "test") if split in counts]
-report.table([{"outcome": name} | {split: int(row[split]) for split in splits} for name, row in counts.iterrows()])
+tables.table([{"outcome": name} | {split: int(row[split]) for split in splits} for name, row in counts.iterrows()])
 
 # %% [markdown]
 # Images with a good mask, by class. The paper has equally many of each class, by leaving images out; here none is left
@@ -92,7 +93,7 @@ report.table([{"outcome": name} | {split: int(row[split]) for split in splits} f
 
 # %% table={"caption": "Images with a good mask, by class and split.", "name": "tab-classes"} tags=["hide-input"]
 classes = kept.groupby(["class", "split"])["count"].sum().unstack("split", fill_value=0)
-report.table([{"class": name} | {split: int(classes.loc[name, split]) for split in splits} for name in CLASS_NAMES])
+tables.table([{"class": name} | {split: int(classes.loc[name, split]) for split in splits} for name in CLASS_NAMES])
 
 
 # %% [markdown]
@@ -102,7 +103,7 @@ report.table([{"class": name} | {split: int(classes.loc[name, split]) for split 
 # stored with the project), and the one of the run that made this page.
 
 
-# %% table={"caption": "Sizes of the data sets: the paper, our record on photographs, this run.", "name": "tab-sizes"} tags=["hide-input"]
+# %% table={"caption": "Sizes of the datasets: the paper, our record on photographs, this run.", "name": "tab-sizes"} tags=["hide-input"]
 def sizes(frame):
     good = frame[frame["outcome"] == "accepted"].groupby("split")["count"].sum()
     whole = frame.groupby("split")["count"].sum()
@@ -115,11 +116,11 @@ facts = {
     "test": published.query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item(),
     "in9l": published.query("data == 'in9l' and split == 'train' and measure == 'images'")["value"].item(),
 }
-report.side_by_side(
+tables.side_by_side(
     "images",
     {"train": "training, each variant", "test": "test, each variant", "in9l": "training, IN-9L"},
     {key: int(value) for key, value in facts.items()},
-    {origin: sizes(source.dataset()) for origin, source in study.origins.items()},
+    {origin: sizes(source.outcomes()) for origin, source in study.origins.items()},
 )
 
 # %% [markdown]
@@ -137,7 +138,7 @@ report.side_by_side(
 # ## Try it yourself
 #
 # Which objects of a class are hard to tell in *Only-FG*, where the background is gone? Run
-# `study.gallery(number=3)` for other images, or build a collection from your own copy of Tiny ImageNet with
+# `study.gallery(number=3)` for other images, or build a dataset from your own copy of Tiny ImageNet with
 # `in9 build tiny-imagenet data/tiny --archive tiny-imagenet-200.zip`.
 #
 # ## Next

@@ -22,31 +22,32 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import figures, paper, report
+from in9.experiments import paper
+from in9.plots import charts, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 matrices = {origin: source.matrix() for origin, source in study.origins.items()}
-report.glue(
+tables.glue(
     bg_t_own=study.answers("only_bg_t").accuracy("only_bg_t"),
     bg_t_original=study.answers("only_bg_t").accuracy("original"),
     outline=study.answers("original").difference("no_fg", "only_bg_b"),
     paper_outline=paper.fact("original_no_fg_over_only_bg_b").value,
     data_name=study.profile.name,
-    chance=figures.CHANCE_PERCENT,
+    chance=charts.CHANCE_PERCENT,
     paper_epochs=paper.fact("recipe_epochs").value,
     paper_pixels=paper.fact("recipe_crop").value,
 )
-report.markdown(study.describe())
+tables.markdown(study.describe())
 
 # %% [markdown]
 # ## The whole matrix
 
 # %% mystnb={"figure": {"caption": "Accuracy in percent (every class counts the same) of classifiers trained on one set (rows) and tested on another (columns).", "name": "fig-matrix"}, "image": {"alt": "Heat maps of nine training sets by nine test sets, the paper's above ours. The diagonal is bright; training on backgrounds alone stays well above chance on whole images; training on Mixed-Next fails where the background misleads."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 panels = {"The paper: ResNet-50": paper.table("train_test_matrix")}
-panels |= {report.panel_title(origin, profile): matrix for origin, matrix in matrices.items()}
-figures.matrix_heatmaps(panels)
+panels |= {tables.panel_title(origin, profile): matrix for origin, matrix in matrices.items()}
+charts.matrix_heatmaps(panels)
 # %% [markdown]
 # ## Paper, record, this run
 #
@@ -58,7 +59,7 @@ rows = ["only_bg_b", "only_bg_t", "no_fg", "original"]
 frames = [paper.table("train_test_matrix").assign(origin="paper", low=float("nan"), high=float("nan"))]
 frames += [matrix.assign(origin=origin) for origin, matrix in matrices.items()]
 every = pd.concat(frames)
-figures.intervals(
+charts.intervals(
     every[(every["test"] == "original") & every["train"].isin(rows)],
     "train",
     "accuracy",
@@ -77,7 +78,7 @@ def numbers(source):
 published = paper.train_test_matrix()
 names = {f"{row} own": f"{TITLES[row]}, tested on the same" for row in rows}
 names |= {f"{row} whole": f"{TITLES[row]}, tested on Original" for row in rows[:3]}
-report.side_by_side(
+tables.side_by_side(
     "trained on, accuracy in %",
     names,
     {f"{row} own": float(published.loc[row, row]) for row in rows}

@@ -32,32 +32,34 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import experiments, figures, paper, report, statistics
+from in9.evaluation import estimates
+from in9.experiments import paper, trainings
+from in9.plots import charts, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
 original = study.answers("original")
-report.glue(
+tables.glue(
     same=original.accuracy("mixed_same"),
     rand=original.accuracy("mixed_rand"),
     gap=original.gap(),
     data_name=study.profile.name,
 )
-report.markdown(study.describe())
+tables.markdown(study.describe())
 
 # %% mystnb={"figure": {"caption": "BG-Gap in points after training on each set; lines are 95 % intervals (the paper gives none).", "name": "fig-gap"}, "image": {"alt": "A dot plot of the BG-Gap for nine training sets in the paper, our record and this run. Training on Mixed-Rand has a gap near zero, training on whole images a clear one, training on Mixed-Same the largest of those that keep the object."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 published = paper.bg_gap().query("where == 'table 5'").rename(columns={"training": "train", "bg_gap": "gap"})
 frames = [published.assign(origin="paper", low=float("nan"), high=float("nan"))]
 frames += [source.gaps().assign(origin=origin) for origin, source in sources.items()]
 order = ["mixed_rand", "only_fg", "original", "in9l", "mixed_same", "mixed_next", "no_fg", "only_bg_t", "only_bg_b"]
-figures.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
+charts.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
 # %% [markdown]
 # ## Paper, record, this run
 
 # %% table={"caption": "BG-Gap by training set, in points.", "name": "tab-gap"} tags=["hide-input"]
-report.side_by_side(
+tables.side_by_side(
     "trained on, BG-Gap in points",
     {train: TITLES[train] for train in order},
     published.set_index("train")["gap"].to_dict(),
@@ -72,13 +74,13 @@ def tested(source):
         for seed, (same, rand) in enumerate(
             zip(source.answers(train).correct("mixed_same"), source.answers(train).correct("mixed_rand"), strict=True)
         ):
-            p = statistics.mcnemar(same, rand)
+            p = estimates.mcnemar(same, rand)
             rows[f"{TITLES[train]}, seed {seed}"] = "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     return rows
 
 
 found = {origin: tested(source) for origin, source in sources.items()}
-report.side_by_side(
+tables.side_by_side(
     "trained on, p-value of McNemar's test",
     {name: name for rows in reversed(found.values()) for name in rows},
     {},
@@ -94,8 +96,8 @@ report.side_by_side(
 # they learn nothing.
 
 # %% mystnb={"figure": {"caption": "BG-Gap in points of networks of different architecture, all trained on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-networks"}, "image": {"alt": "A dot plot of the BG-Gap of the paper's five architectures and of our small network, in the paper, in our record and in this run, as far as each was measured."}} tags=["hide-input"]
-figures.chart_style()
-networks = {origin: experiments.architectures(source) for origin, source in sources.items()}
+charts.chart_style()
+networks = {origin: trainings.architectures(source) for origin, source in sources.items()}
 theirs = paper.table("models").query("training == 'in9l'").replace({"model": {"shufflenet": "shufflenet_v2_x1_0"}})
 theirs = theirs.pivot(index="model", columns="test", values="accuracy").sort_values("bg_gap")
 every = list(dict.fromkeys([*theirs.index, *(name for found in networks.values() for name in found)]))
@@ -108,8 +110,8 @@ for origin, found in networks.items():
     rows = [{"network": name, "origin": origin} | one.gap().in_percent()._asdict() for name, one in found.items()]
     frames.append(pd.DataFrame(rows).rename(columns={"value": "gap"}))
 drawn = pd.concat(frames)
-drawn["network"] = drawn["network"].map(figures.network)
-figures.intervals(drawn, "network", "gap", list(map(figures.network, every)), "BG-Gap, points")
+drawn["network"] = drawn["network"].map(charts.network)
+charts.intervals(drawn, "network", "gap", list(map(charts.network, every)), "BG-Gap, points")
 
 # %% table={"caption": "Networks of different architecture, trained on IN-9L: how long, how accurate, and their BG-Gap.", "name": "tab-networks"} tags=["hide-input"]
 tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
@@ -123,10 +125,10 @@ def cells(found):
     return rows
 
 
-report.side_by_side(
+tables.side_by_side(
     "trained on IN-9L",
     {
-        (name, test): f"{figures.network(name)}: {label}"
+        (name, test): f"{charts.network(name)}: {label}"
         for name in every
         for test, label in ({"epochs": "epochs"} | tests).items()
     },
@@ -138,7 +140,7 @@ report.side_by_side(
 # Those that the paper trains on ImageNet's 1,000 classes have smaller gaps than these:
 
 # %% table={"caption": "BG-Gap of the paper's networks that were trained on ImageNet's 1,000 classes.", "name": "tab-pretrained-gap"} tags=["hide-input"]
-report.table(
+tables.table(
     [
         {
             "model (paper, table 2)": row.model,
@@ -168,7 +170,7 @@ report.table(
 # ## Try it yourself
 #
 # Does the gap shrink if the network sees fewer pixels of background? Train with tighter crops:
-# `study.answers("original", augmentation=in9.augmentation.Augmentation(smallest_crop=0.9)).gap()`.
+# `study.answers("original", augmentation=in9.training.augmentation.Augmentation(smallest_crop=0.9)).gap()`.
 #
 # ## Next
 #

@@ -31,16 +31,17 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import figures, paper, report
-from in9.attacks import ATTACKED, attacked
+from in9.data.variants import load_pool
+from in9.evaluation.adversarial.attacks import ATTACKED, attacked
+from in9.experiments import paper
+from in9.plots import charts, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
-from in9.variants import load_pool
 
 study = in9.Study(profile, recorded=recorded)
 runs = {origin: (source, found) for origin, source in study.origins.items() if (found := attacked(source))}
 ours = runs[study.origin][1]
 foregrounds, backgrounds, pairs = ours["in9l"].sizes
-report.glue(
+tables.glue(
     targeted=ours["in9l"].vulnerable(),
     targeted_mixed_rand=ours["mixed_rand"].vulnerable(),
     backgrounds=backgrounds,
@@ -51,7 +52,7 @@ report.glue(
     paper_targeted=paper.fact("vulnerable").value,
     paper_backgrounds=paper.fact("backgrounds").value,
 )
-report.markdown(
+tables.markdown(
     f"{study.describe()} Here {foregrounds:,} objects meet {backgrounds:,} backgrounds: {pairs:,} pairs for each model."
 )
 
@@ -60,12 +61,12 @@ report.markdown(
 # eight classes can be turned into a class by some background of that class.
 
 # %% mystnb={"figure": {"caption": "Objects of other classes that some background of the target class turns into that class, after training on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-fooled"}, "image": {"alt": "A dot plot with nine rows, one for each target class: the share of objects of other classes that at least one background of that class fools, in the paper, in our record where there is one, and in this run."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 table = paper.table("adversarial")
 published = table.query("measure == 'fooled_any'").set_index("target")["value"]
 frames = [pd.DataFrame({"target": published.index, "value": published.to_numpy()}).assign(origin="paper")]
 frames += [found["in9l"].by_class().assign(origin=origin) for origin, (_, found) in runs.items()]
-figures.intervals(pd.concat(frames), "target", "value", CLASS_NAMES, "foregrounds fooled by any background, %")
+charts.intervals(pd.concat(frames), "target", "value", CLASS_NAMES, "foregrounds fooled by any background, %")
 
 # %% [markdown]
 # How much of this is the work of a few backgrounds? {numref}`fig-success` shows how the attack success rates of single
@@ -73,25 +74,25 @@ figures.intervals(pd.concat(frames), "target", "value", CLASS_NAMES, "foreground
 
 # %% mystnb={"figure": {"caption": "Attack success rate of each background, by its class, after training on IN-9L.", "name": "fig-success"}, "image": {"alt": "Nine histograms, one for each class of background. Horizontal: the share of objects of other classes that a background turns into its own class. Vertical: the share of the backgrounds of that class."}} tags=["hide-input"]
 rates = [found["in9l"].success().assign(origin=origin) for origin, (_, found) in runs.items()]
-figures.success_histograms(pd.concat(rates), CLASS_NAMES)
+charts.success_histograms(pd.concat(rates), CLASS_NAMES)
 
 # %% [markdown]
 # {numref}`fig-adversarial` shows the most adversarial backgrounds of this run. They are Only-BG-T images: the object's box
 # is filled with tiles of what surrounds it.
 
 # %% mystnb={"figure": {"caption": "The most adversarial backgrounds of each class in this run, best first; below each, its attack success rate after training on IN-9L.", "name": "fig-adversarial"}, "image": {"alt": "A grid of background pictures: nine rows, one for each class, and up to five columns, the most adversarial first. The box of the object is filled with tiles; below each picture stands its attack success rate in percent."}} tags=["hide-input"]
-figures.photo_style()
+charts.photo_style()
 best = ours["in9l"].best(5)
 shown = min(map(len, best.values()))
 if study.has_images:
-    tiles = load_pool(study.collection, "test").tiles.permute(0, 2, 3, 1).numpy()
-    grid = figures.picture_grid(
+    tiles = load_pool(study.dataset, "test").tiles.permute(0, 2, 3, 1).numpy()
+    grid = charts.picture_grid(
         {name: [tiles[row] for row in part["row"][:shown]] for name, part in best.items()},
         [f"rank {rank}" for rank in range(1, shown + 1)],
         {name: [f"{value:.0f} %" for value in part["value"][:shown]] for name, part in best.items()},
     )
 else:
-    grid = figures.no_images()
+    grid = charts.no_images()
 grid
 
 # %% [markdown]
@@ -103,11 +104,11 @@ grid
 # this line.
 
 # %% mystnb={"figure": {"caption": "Vulnerable foregrounds (targeted rule) against the number of backgrounds that each meets, after training on IN-9L; bands are 95 % intervals, the square is the paper's number.", "name": "fig-growth"}, "image": {"alt": "A line that rises with the number of backgrounds on a logarithmic axis, for our record where there is one and for this run, and one point for the paper at its 4,050 backgrounds."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 headline = {"backgrounds": int(paper.fact("backgrounds").value), "value": paper.fact("vulnerable").value}
 frames = [pd.DataFrame([headline]).assign(origin="paper", low=float("nan"), high=float("nan"))]
 frames += [found["in9l"].growth().assign(origin=origin) for origin, (_, found) in runs.items()]
-figures.vulnerability_growth(pd.concat(frames))
+charts.vulnerability_growth(pd.concat(frames))
 
 
 # %% [markdown]
@@ -142,7 +143,7 @@ labels = {
     "challenge": "challenge accuracy",
     "accuracy": "accuracy on Original",
 }
-report.side_by_side(
+tables.side_by_side(
     "trained on, %",
     {(name, what): f"{TITLES[name]}: {label}" for name in ATTACKED for what, label in labels.items()},
     printed,
@@ -160,7 +161,7 @@ def by_target(found):
     return {name: found["in9l"].fooled(label) for label, name in enumerate(CLASS_NAMES)}
 
 
-report.side_by_side(
+tables.side_by_side(
     "target class, fooled by any background, %",
     {name: name for name in CLASS_NAMES},
     published.to_dict(),
@@ -179,7 +180,7 @@ def five_best(found):
 
 
 singles = table.query("measure == 'best_background'").sort_values("rank").groupby("target")["value"]
-report.side_by_side(
+tables.side_by_side(
     "target class, five best backgrounds, %",
     {name: name for name in CLASS_NAMES},
     {name: ", ".join(f"{value:.0f}" for value in values) for name, values in singles},
@@ -207,7 +208,7 @@ report.side_by_side(
 #
 # Which rule do fewer backgrounds change more? Compare `ours["in9l"].growth("targeted")` with
 # `ours["in9l"].growth("untargeted")`. For challenge accuracy alone on a model of your own, use
-# `in9.adversarial.challenge`, which stops at each object's first error.
+# `in9.evaluation.adversarial.pairs.challenge`, which stops at each object's first error.
 #
 # ## Next
 #

@@ -24,17 +24,18 @@ recorded = False
 
 # %% tags=["hide-input"]
 import in9
-from in9 import curves, experiments, figures, paper, report
+from in9.experiments import paper, trainings
+from in9.plots import charts, curves, tables
 from in9.taxonomy import TITLES
 
 names = ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := experiments.trained(source, names))}
+runs = {origin: found for origin, source in study.origins.items() if (found := trainings.trained(source, names))}
 ours = runs[study.origin]
-report.glue(
-    gain_next=experiments.gain(ours, "mixed_rand", "mixed_next"),
-    gain_rand=experiments.gain(ours, "mixed_rand", "mixed_rand"),
-    loss=experiments.gain(ours, "original", "original", over="mixed_rand"),
+tables.glue(
+    gain_next=trainings.gain(ours, "mixed_rand", "mixed_next"),
+    gain_rand=trainings.gain(ours, "mixed_rand", "mixed_rand"),
+    loss=trainings.gain(ours, "original", "original", over="mixed_rand"),
     gap_mixed_rand=ours["mixed_rand"].gap(),
     gap_original=ours["original"].gap(),
     paper_gain_next=paper.fact("mixed_rand_gain_next").value,
@@ -43,7 +44,7 @@ report.glue(
     paper_loss=paper.fact("mixed_rand_loss_original").value,
     data_name=study.profile.name,
 )
-report.markdown(study.describe())
+tables.markdown(study.describe())
 
 # %% [markdown]
 # ## On every test set
@@ -54,10 +55,10 @@ report.markdown(study.describe())
 # only Mixed-Next rewards.
 
 # %% mystnb={"figure": {"caption": "Accuracy in this run on each test set (rows) after each training (colours); lines are 95 % intervals, dotted is chance.", "name": "fig-trainings"}, "image": {"alt": "A dot plot with eight rows, one for each test variant, and five colours, one for each training set: accuracy in percent with its interval."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 tests = ["original", "mixed_same", "mixed_rand", "mixed_next", "only_fg", "no_fg", "only_bg_b", "only_bg_t"]
-cells = experiments.by_test(ours, tests).rename(columns={"training": "origin"})
-figures.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, looks=curves.TRAININGS)
+cells = trainings.by_test(ours, tests).rename(columns={"training": "origin"})
+charts.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, looks=curves.TRAININGS)
 
 # %% [markdown]
 # ## The trade-off
@@ -66,8 +67,8 @@ figures.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, 
 # on Original: best is the lower right corner.
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap after each training; crosses are 95 % intervals (the paper gives none).", "name": "fig-tradeoff"}, "image": {"alt": "One panel for the paper, one for our record where there is one, one for this run. Each point is a training set. Training on Original lies at the upper right, on Mixed-Rand near a gap of zero and further left, on Mixed-Next below zero."}} tags=["hide-input"]
-panels = {"The paper (Mixed-Rand drawn once)": experiments.published_tradeoff()}
-panels |= {report.panel_title(origin, profile): experiments.tradeoff(models) for origin, models in runs.items()}
+panels = {"The paper (Mixed-Rand drawn once)": trainings.published_tradeoff()}
+panels |= {tables.panel_title(origin, profile): trainings.tradeoff(models) for origin, models in runs.items()}
 curves.tradeoff(panels)
 
 
@@ -81,9 +82,9 @@ def numbers(models, name="mixed_rand"):
     if not {name, "original"} <= set(models):
         return {}
     return {
-        (name, "next"): experiments.gain(models, name, "mixed_next"),
-        (name, "rand"): experiments.gain(models, name, "mixed_rand"),
-        (name, "loss"): experiments.gain(models, "original", "original", over=name),
+        (name, "next"): trainings.gain(models, name, "mixed_next"),
+        (name, "rand"): trainings.gain(models, name, "mixed_rand"),
+        (name, "loss"): trainings.gain(models, "original", "original", over=name),
         (name, "gap"): models[name].gap(),
         (name, "only_bg_t"): models[name].accuracy("only_bg_t"),
     }
@@ -107,7 +108,7 @@ facts = {
     "gap": paper.fact("bg_gap_mixed_rand").value,
     "only_bg_t": float(paper.train_test_matrix().loc["mixed_rand", "only_bg_t"]),
 }
-report.side_by_side(
+tables.side_by_side(
     "trained on Mixed-Rand, against Original",
     {
         (name, key): f"{way}: {label}"
@@ -126,10 +127,10 @@ report.side_by_side(
 def anew(models):
     if not {"mixed_rand", "mixed_rand_once"} <= set(models):
         return {}
-    return {test: experiments.gain(models, "mixed_rand", test, over="mixed_rand_once") for test in tests[:5]}
+    return {test: trainings.gain(models, "mixed_rand", test, over="mixed_rand_once") for test in tests[:5]}
 
 
-report.side_by_side(
+tables.side_by_side(
     "drawn anew minus drawn once, points",
     {test: f"tested on {TITLES[test]}" for test in tests[:5]},
     {},

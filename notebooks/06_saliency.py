@@ -50,9 +50,10 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import figures, report, saliency
-from in9.focus import LOOKED_INTO as trained
-from in9.focus import looked_into
+from in9.evaluation.saliency import scores
+from in9.evaluation.saliency.focus import LOOKED_INTO as trained
+from in9.evaluation.saliency.focus import looked_into
+from in9.plots import charts, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 methods = {
@@ -64,7 +65,7 @@ study = in9.Study(profile, recorded=recorded)
 runs = {origin: found for origin, source in study.origins.items() if (found := looked_into(source))}
 ours = runs[study.origin]
 coarse, finer = ours["gradcam"], ours["gradcam_finer"]
-report.glue(
+tables.glue(
     mass_original=coarse["original"].mean(),
     mass_mixed_rand=coarse["mixed_rand"].mean(),
     mass_difference=coarse["mixed_rand"].minus(coarse["original"]),
@@ -74,35 +75,35 @@ report.glue(
     side_finer=finer["original"].map_side,
     data_name=study.profile.name,
 )
-report.markdown(f"{study.describe()} Maps are of {len(finer['original'].labels):,} test images, as many of each class.")
+tables.markdown(f"{study.describe()} Maps are of {len(finer['original'].labels):,} test images, as many of each class.")
 
 # %% [markdown]
 # {numref}`fig-saliency` shows one image of each class, not chosen by hand, with the maps of both classifiers: Grad-CAM at
 # the stage before the last, and the input gradient. Where Grad-CAM is dark throughout, nothing speaks for the class.
 
 # %% mystnb={"figure": {"caption": "One test image of each class with the edge of its mask, and maps of the true class by two methods for two classifiers: bright is what speaks for the class.", "name": "fig-saliency"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and five columns: the image with its object outlined, Grad-CAM of the classifier trained on Original and of that trained on Mixed-Rand, and the input gradients of both."}} tags=["hide-input"]
-figures.photo_style()
+charts.photo_style()
 short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
 if study.compute:
     classifiers = {name: study.classifier(study.recipe(name)) for name in trained}
-    shown = saliency.examples(classifiers, study.collection, list(short))
-    grid = figures.picture_grid(
+    shown = scores.examples(classifiers, study.dataset, list(short))
+    grid = charts.picture_grid(
         {
-            name: [figures.outlined(shown.images[row], shown.masks[row])]
-            + [figures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
+            name: [charts.outlined(shown.images[row], shown.masks[row])]
+            + [charts.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
             for row, name in enumerate(CLASS_NAMES)
         },
         ["image", *(f"{short[method]}\n{TITLES[name]}" for name, method in shown.maps)],
     )
 else:
-    grid = figures.no_images()
+    grid = charts.no_images()
 grid
 
 # %% [markdown]
 # {numref}`fig-mass` has the mass on the object by all three kinds of map.
 
 # %% mystnb={"figure": {"caption": "Share of the map's mass on the object, by method and training set, and the object's share of the image; lines are 95 % intervals. The paper has no number.", "name": "fig-mass"}, "image": {"alt": "A dot plot with one row for the object's share of the image and two rows for each of three methods: the mass on the object after training on Original and after training on Mixed-Rand, in our record where there is one and in this run."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 rows = {("gradcam", "area"): "chance: share of the image"}
 rows |= {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained}
 
@@ -116,7 +117,7 @@ def frame(origin, found):
 
 
 frames = [frame(origin, found) for origin, found in runs.items()]
-figures.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass on the object, %")
+charts.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass on the object, %")
 
 
 # %% [markdown]
@@ -144,13 +145,13 @@ def numbers(found, score):
 
 labels = {("gradcam", "area"): "the object's share of the image"}
 labels |= {(method, kind): f"{methods[method]}: {label}" for method in methods for kind, label in kinds.items()}
-report.side_by_side("mass on the object, %", labels, {}, {one: numbers(found, "mass") for one, found in runs.items()})
+tables.side_by_side("mass on the object, %", labels, {}, {one: numbers(found, "mass") for one, found in runs.items()})
 
 # %% [markdown]
 # Second, the pointing game.
 
 # %% table={"caption": "Pointing game: how often the map's highest point lies on the object, in percent.", "name": "tab-pointing"} tags=["hide-input"]
-report.side_by_side("pointing game, %", labels, {}, {one: numbers(found, "pointing") for one, found in runs.items()})
+tables.side_by_side("pointing game, %", labels, {}, {one: numbers(found, "pointing") for one, found in runs.items()})
 
 # %% [markdown]
 # How many maps were all zero, and so say nothing (the class has no positive evidence in any part of the image):
@@ -161,7 +162,7 @@ def empties(found):
     return {(method, name): both[name].empty for method, both in found.items() for name in trained}
 
 
-report.side_by_side(
+tables.side_by_side(
     "maps of zeros",
     {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained},
     {},
@@ -186,7 +187,7 @@ report.side_by_side(
 # Does it matter which class is asked for? Measure the maps of the predicted class:
 # `study.measure("saliency", study.recipes(trained), **study.profile.saliency, of="predicted")`, and read them with
 # `by_training_set`. Or take other test images in {numref}`fig-saliency` with
-# `saliency.examples(classifiers, study.collection, number=3)`.
+# `saliency.examples(classifiers, study.dataset, number=3)`.
 #
 # ## Next
 #

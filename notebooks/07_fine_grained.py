@@ -51,18 +51,19 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import breakdown, figures, paper, report
+from in9.experiments import fine_grained, paper
+from in9.plots import charts, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
 trained = ("original", "mixed_rand", "only_bg_t")
 sources = study.origins
-found = {o: {name: breakdown.shares(source.answers(name)) for name in trained} for o, source in sources.items()}
+found = {o: {name: fine_grained.shares(source.answers(name)) for name in trained} for o, source in sources.items()}
 ours = found[study.origin]
 matrix = paper.train_test_matrix()
 published = {name: paper.fact(f"bg_{name}_share").value for name in ("required", "fools")}
-balance, difference = breakdown.balance(study.answers("original"))
-report.glue(
+balance, difference = fine_grained.balance(study.answers("original"))
+tables.glue(
     required=ours["original"]["required"],
     fools=ours["original"]["fools"],
     misled=ours["original"]["misled"],
@@ -75,18 +76,18 @@ report.glue(
     balance=balance,
     difference=difference,
 )
-report.markdown(study.describe())
+tables.markdown(study.describe())
 
 # %% [markdown]
 # {numref}`fig-flow` follows the images through the three predictions. Blue bands are images that lose their right answer
 # with their background; orange bands are images that gain one.
 
 # %% mystnb={"figure": {"caption": "From the prediction on the full image to that on the foreground and that on the background, for three classifiers of this run; widths are shares of the test images.", "name": "fig-flow"}, "image": {"alt": "Three flow diagrams, one for each classifier. Each has three columns, for the full image, the foreground and the background, with a bar for right and a bar for wrong answers. Bands between the bars are coloured by category. Blue bands lead from right on the full image to wrong on the foreground, orange bands from wrong to right, grey bands stay on their side."}} tags=["hide-input"]
-figures.chart_style()
-figures.flow(
-    {f"Trained on {TITLES[name]}": breakdown.paths(study.answers(name)) for name in trained},
-    {part: f"{part}: {TITLES[test]}" for part, test in breakdown.PARTS.items()},
-    breakdown.CATEGORIES,
+charts.chart_style()
+charts.flow(
+    {f"Trained on {TITLES[name]}": fine_grained.paths(study.answers(name)) for name in trained},
+    {part: f"{part}: {TITLES[test]}" for part, test in fine_grained.PARTS.items()},
+    fine_grained.CATEGORIES,
 )
 
 
@@ -96,7 +97,7 @@ figures.flow(
 # the very same wrong class as the background alone ({glue:text}`misled` % of the images).
 
 # %% mystnb={"figure": {"caption": "The categories after training on Original, in percent of the test images; lines are 95 % intervals, squares what the paper's text names.", "name": "fig-categories"}, "image": {"alt": "A dot plot of the share of test images in each category: Required and Fools with their parts, BG Irrelevant, and the images that the background misleads to its own wrong class, in the paper where known, in our record where there is one, and in this run."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 names = {
     "required": "BG or BG+FG Required",
     "bg_required": "– BG Required",
@@ -119,7 +120,7 @@ def frame(origin, shares):
 printed = [{"category": names[name], "origin": "paper", "value": value} for name, value in published.items()]
 frames = [pd.DataFrame(printed).assign(low=float("nan"), high=float("nan"))]
 frames += [frame(origin, shares["original"]) for origin, shares in found.items()]
-figures.intervals(pd.concat(frames), "category", "value", list(names.values()), "share of the test images, %")
+charts.intervals(pd.concat(frames), "category", "value", list(names.values()), "share of the test images, %")
 
 
 # %% [markdown]
@@ -135,8 +136,8 @@ def cells(shares):
     return {(name, category): shares[name][category] for name in shares for category in names}
 
 
-shown = {"original": names} | dict.fromkeys(trained[1:], breakdown.CATEGORIES)
-report.side_by_side(
+shown = {"original": names} | dict.fromkeys(trained[1:], fine_grained.CATEGORIES)
+tables.side_by_side(
     "trained on: category, % of the test images",
     {(name, one): f"{TITLES[name]}: {names[one].lstrip('– ')}" for name in trained for one in shown[name]},
     {("original", name): value for name, value in published.items()},
@@ -149,13 +150,13 @@ report.side_by_side(
 
 # %% table={"caption": "Both sides of the equation: Required minus Fools, and the difference of two accuracies, in points.", "name": "tab-balance"} tags=["hide-input"]
 def sides(source):
-    balances = {name: breakdown.balance(source.answers(name)) for name in trained}
+    balances = {name: fine_grained.balance(source.answers(name)) for name in trained}
     return {(name, side): balances[name][side] for name in trained for side in (0, 1)}
 
 
 accuracies = {(name, 1): float(matrix.loc[name, "original"] - matrix.loc[name, "mixed_rand"]) for name in trained}
 words = ("Required minus Fools", "accuracy on Original minus Mixed-Rand")
-report.side_by_side(
+tables.side_by_side(
     "trained on: points",
     {(name, side): f"{TITLES[name]}: {words[side]}" for name in trained for side in (0, 1)},
     accuracies | {("original", 0): published["required"] - published["fools"]},
@@ -169,7 +170,7 @@ report.side_by_side(
 # classifier trained on Original answers.
 
 # %% mystnb={"figure": {"caption": "Two test images of each category (rows) as full image, foreground and background; below each the answer of the classifier trained on Original, with a tick if it is right. Empty fields: the category has fewer images.", "name": "fig-categories-examples"}, "image": {"alt": "A grid of pictures with five rows, one for each category. Each row has two images, each shown three times: whole, with its object on a random background, and as background alone. Below each picture stands the predicted class."}} tags=["hide-input"]
-figures.photo_style()
+charts.photo_style()
 
 
 def answer(picture):
@@ -177,15 +178,15 @@ def answer(picture):
 
 
 if study.has_images:
-    shown = breakdown.examples(study.answers("original"), study.collection, number=2)
-    blank = study.collection.images[0] * 0 + 255
-    grid = figures.picture_grid(
-        {label: [one[0] if one else blank for one in shown[name]] for name, label in breakdown.CATEGORIES.items()},
-        [*breakdown.PARTS, *breakdown.PARTS],
-        {label: [answer(one) for one in shown[name]] for name, label in breakdown.CATEGORIES.items()},
+    shown = fine_grained.examples(study.answers("original"), study.dataset, number=2)
+    blank = study.dataset.images[0] * 0 + 255
+    grid = charts.picture_grid(
+        {label: [one[0] if one else blank for one in shown[name]] for name, label in fine_grained.CATEGORIES.items()},
+        [*fine_grained.PARTS, *fine_grained.PARTS],
+        {label: [answer(one) for one in shown[name]] for name, label in fine_grained.CATEGORIES.items()},
     )
 else:
-    grid = figures.no_images()
+    grid = charts.no_images()
 grid
 
 # %% [markdown]

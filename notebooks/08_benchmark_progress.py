@@ -31,20 +31,21 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import calibration, curves, figures, paper, progress, report
+from in9.experiments import benchmark_progress, controls, paper
+from in9.plots import charts, curves, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
 record = study.reference
 sources = study.origins
-scored = {origin: progress.scores(source) for origin, source in sources.items()}
-published = progress.published()
-challenged = progress.challenges(record) if record else {}
-frames = {"paper": published[published["where"] == progress.TABLE2]}
-frames |= {origin: progress.measured(found) for origin, found in scored.items() if found}
+scored = {origin: benchmark_progress.scores(source) for origin, source in sources.items()}
+published = benchmark_progress.published()
+challenged = benchmark_progress.challenges(record) if record else {}
+frames = {"paper": published[published["where"] == benchmark_progress.TABLE2]}
+frames |= {origin: benchmark_progress.measured(found) for origin, found in scored.items() if found}
 spaces = (("mixed_rand", "only_bg_t"), ("mixed_rand", "mixed_next"))
-fitted = {o: pd.concat([f, *(progress.difference(f, *pair) for pair in spaces)]) for o, f in frames.items()}
-slopes = {origin: progress.slopes(frame) for origin, frame in fitted.items()}
+fitted = {o: pd.concat([f, *(benchmark_progress.difference(f, *pair) for pair in spaces)]) for o, f in frames.items()}
+slopes = {origin: benchmark_progress.slopes(frame) for origin, frame in fitted.items()}
 headline = ("mixed_rand", "only_bg_t", "bg_gap")
 lead = next(origin for origin in ("run", "record", "paper") if set(headline) <= slopes.get(origin, {}).keys())
 whose = {"run": "this run", "record": "our record", "paper": "table 2 of the paper"}
@@ -56,35 +57,37 @@ def size(origin, column):
 
 
 images = {origin: f"{size(origin, 'images'):,}" for origin in frames}
-report.glue(
+tables.glue(
     whose=whose[lead],
     **{test: slopes[lead][test].text(2) for test in headline},
-    verdict="which holds zero" if calibration.holds_zero(slopes[lead]["bg_gap"]) else "which excludes zero",
+    verdict="which holds zero" if controls.holds_zero(slopes[lead]["bg_gap"]) else "which excludes zero",
     networks=size(lead, "model"),
     images=images[lead],
     **{f"paper_{test}": slopes["paper"][test].text(2) for test in headline},
     paper_networks=size("paper", "model"),
     paper_images=images["paper"],
-    record_images=images.get("record", report.NOTHING),
-    challenge_backgrounds=next((f"{one.backgrounds:,}" for one in challenged.values()), report.NOTHING),
+    record_images=images.get("record", tables.NOTHING),
+    challenge_backgrounds=next((f"{one.backgrounds:,}" for one in challenged.values()), tables.NOTHING),
     protocol_low=paper.fact("protocol_gap_low").value,
     protocol_high=paper.fact("protocol_gap_high").value,
 )
-lines = [f"- {report.ORIGINS[origin].capitalize()}: {progress.describe(found)}" for origin, found in scored.items()]
-report.markdown("\n".join(lines))
+lines = [
+    f"- {tables.ORIGINS[origin].capitalize()}: {benchmark_progress.describe(found)}" for origin, found in scored.items()
+]
+tables.markdown("\n".join(lines))
 
 # %% [markdown]
 # {numref}`fig-progress` has one point for each network. The thin lines are what the choice of photographs leaves open for
 # one network; the bands are what the choice of networks leaves open for the line.
 
 # %% mystnb={"figure": {"caption": "Accuracy on each variant against accuracy on ImageNet, one point for each network, with least-squares lines. Thin lines are 95 % intervals of the points, bands those of the lines. The paper prints no number for Mixed-Next and No-FG.", "name": "fig-progress"}, "image": {"alt": "Panels for Original, Mixed-Same, Mixed-Rand, Mixed-Next, No-FG and Only-BG-T with the same axes: accuracy on ImageNet across, accuracy on the variant upwards. Each shows the paper's networks where it prints them, those of our record and of this run where there are any, and a line through each."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 shown = ("original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_bg_t")
-readme = figures.ORIGINS["paper"] | {"label": "its authors' README", "marker": "^"}
-looks = {"paper": figures.ORIGINS["paper"], "readme": readme} | figures.ORIGINS
+readme = charts.ORIGINS["paper"] | {"label": "its authors' README", "marker": "^"}
+looks = {"paper": charts.ORIGINS["paper"], "readme": readme} | charts.ORIGINS
 points = pd.concat([frame.assign(series=origin) for origin, frame in frames.items()])
-points = pd.concat([points, published[published["where"] == progress.README].assign(series="readme")])
-bands = pd.concat([progress.bands(frame).assign(series=origin) for origin, frame in frames.items()])
+points = pd.concat([points, published[published["where"] == benchmark_progress.README].assign(series="readme")])
+bands = pd.concat([benchmark_progress.bands(frame).assign(series=origin) for origin, frame in frames.items()])
 
 
 def panel(test):
@@ -99,7 +102,7 @@ curves.scatter(panels, "imagenet", "accuracy on ImageNet, %", "accuracy, %", loo
 # {cite:p}`hesse2025beyond`, of which only this is known.
 
 # %% mystnb={"figure": {"caption": "BG-Gap against accuracy on ImageNet. Thin lines and bands are 95 % intervals; small grey points are networks measured by Hesse and colleagues, named where there is room.", "name": "fig-progress-gap"}, "image": {"alt": "BG-Gap upwards, accuracy on ImageNet across: the networks of the paper's table 2 and of its authors' README, those of our record and of this run where there are any, a line through each, and many newer networks as small grey points, which fall from about eleven points for AlexNet to about two for the best."}} tags=["hide-input"]
-newer = published[published["where"] == progress.NEWER].rename(columns={"model": "name"})
+newer = published[published["where"] == benchmark_progress.NEWER].rename(columns={"model": "name"})
 curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks, named=newer)
 
 # %% [markdown]
@@ -114,15 +117,15 @@ curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG
 def cells(origin):
     if origin not in frames:
         return {}
-    found = progress.fits(fitted[origin]).set_index("test")["r"]
-    rows = {test: f"{report.cell(slopes[origin][test], 2)}, r = {report.cell(r, 2)}" for test, r in found.items()}
+    found = benchmark_progress.fits(fitted[origin]).set_index("test")["r"]
+    rows = {test: f"{tables.cell(slopes[origin][test], 2)}, r = {tables.cell(r, 2)}" for test, r in found.items()}
     return {"networks": f"{size(origin, 'model')}", "images": images[origin]} | rows
 
 
 names = {"networks": "networks", "images": "photographs for each"} | {test: TITLES[test] for test in shown}
 names |= {"in9l": TITLES["in9l"], "bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
 names |= {f"{one} minus {other}": f"{TITLES[one]} minus {TITLES[other]}" for one, other in spaces}
-report.side_by_side(
+tables.side_by_side(
     "points per point on ImageNet", names, cells("paper"), {origin: cells(origin) for origin in sources}
 )
 
@@ -135,9 +138,9 @@ report.side_by_side(
 
 
 # %% table={"caption": "Every network: the paper's, its authors' and those that we scored; accuracy in percent, BG-Gap in points.", "name": "tab-every-network"} tags=["hide-input"]
-every = [published[published["where"] != progress.NEWER]]
+every = [published[published["where"] != benchmark_progress.NEWER]]
 for origin in (one for one in scored if one in frames):
-    every.append(pd.concat([frames[origin], progress.extras(sources[origin])]).assign(where=whose[origin]))
+    every.append(pd.concat([frames[origin], benchmark_progress.extras(sources[origin])]).assign(where=whose[origin]))
 
 
 def gap(row):
@@ -146,12 +149,12 @@ def gap(row):
     return None if pd.isna(row["bg_gap"]) else f"**{row['bg_gap']:z.1f}**{interval}"
 
 
-report.table(
+tables.table(
     [
         {"network": f"{row['model']} ({row['where']})", "Image&shy;Net": row["imagenet"], "images": row["images"]}
         | {TITLES[test]: row[test] for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
         | {"re&shy;stricted": row.get("restricted"), "BG-Gap": gap(row), "chal&shy;lenge": row.get("challenge")}
-        for row in progress.by_network(pd.concat(every)).to_dict("records")
+        for row in benchmark_progress.by_network(pd.concat(every)).to_dict("records")
     ]
 )
 
@@ -183,7 +186,7 @@ report.table(
 #
 # Add a point: `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR` scores a network ({doc}`/your_model` has more ways), and
 # `in9 book --only 08` draws this chapter anew. Does Only-BG-T rise by the other rule, too?
-# `progress.slopes(progress.measured(progress.scores(record), "restricted"))`
+# `progress.slopes(benchmark_progress.measured(benchmark_progress.scores(record), "restricted"))`
 #
 # ## Next
 #

@@ -31,25 +31,26 @@ recorded = False
 
 # %% tags=["hide-input"]
 import in9
-from in9 import curves, experiments, figures, paper, report
+from in9.experiments import paper, trainings
+from in9.plots import charts, curves, tables
 
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := experiments.remedies(source))}
+runs = {origin: found for origin, source in study.origins.items() if (found := trainings.remedies(source))}
 ours = runs[study.origin]
-report.glue(
+tables.glue(
     **{f"gap_{name}": ours[name].gap() for name in ("original", "half", "head")},
     **{f"original_{name}": ours[name].accuracy("original") for name in ("original", "half", "head")},
     data_name=study.profile.name,
 )
-report.markdown(study.describe(study.profile.remedy_seeds))
+tables.markdown(study.describe(study.profile.remedy_seeds))
 
 # %% [markdown]
 # {numref}`fig-remedies` has the best place at the lower right: right on whole images, whatever the background is worth.
 # {numref}`tab-remedies` says how many models of each training there are.
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap for each remedy; crosses are 95 % intervals.", "name": "fig-remedies"}, "image": {"alt": "One panel for our record where there is one, one for this run. Training on Original lies at the top, training on Mixed-Rand at the bottom near a gap of zero, the half-and-half training and the retrained last layer between or beside them."}} tags=["hide-input"]
-figures.chart_style()
-curves.tradeoff({report.panel_title(origin, profile): experiments.tradeoff(models) for origin, models in runs.items()})
+charts.chart_style()
+curves.tradeoff({tables.panel_title(origin, profile): trainings.tradeoff(models) for origin, models in runs.items()})
 
 # %% [markdown]
 # ## Paper, record, this run
@@ -70,7 +71,7 @@ table5 = paper.train_test_matrix()
 published = {(name, test): table5.loc[name, test] for name in ("original", "mixed_rand") for test in table5.columns}
 published |= {(n, "gap"): table5.loc[n, "mixed_same"] - table5.loc[n, "mixed_rand"] for n in ("original", "mixed_rand")}
 labels = {"original": "on Original, %", "mixed_rand": "on Mixed-Rand, %", "gap": "BG-Gap, points", "seeds": "seeds"}
-report.side_by_side(
+tables.side_by_side(
     "training",
     {(name, key): f"{curves.TRAININGS[name]['label']}: {label}" for name in ours for key, label in labels.items()},
     published,
@@ -88,14 +89,14 @@ report.side_by_side(
 def cost(models):
     rows = {}
     for name, one in models.items():
-        whole, head = experiments.seconds(one), experiments.seconds(one, "head_seconds")
+        whole, head = trainings.seconds(one), trainings.seconds(one, "head_seconds")
         machine = one.records[0].provenance
         took = f"{whole:,.0f}" if head is None else f"{whole:,.0f} ({head:.1f})"
         rows[name] = f"{took} on {machine['gpu'] or machine['processor']}"
     return rows
 
 
-report.side_by_side(
+tables.side_by_side(
     "training, s",
     {name: curves.TRAININGS[name]["label"] for name in ours},
     {},
@@ -134,7 +135,7 @@ rows += [
     for name, training in (("original", "original"), ("head", "mixed_rand"))
     if name in models
 ]
-report.table(rows)
+tables.table(rows)
 
 # %% [markdown]
 # ## Where we differ, and why

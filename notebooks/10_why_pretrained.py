@@ -11,7 +11,7 @@
 # ## What the paper did
 #
 # Appendix B of the paper {cite:p}`xiao2021noise` tries both explanations. It groups the {glue:text}`paper_classes:.0f` ImageNet
-# classes of a larger data set into fewer and fewer training classes, down to nine, and tests every model on the nine: the
+# classes of a larger dataset into fewer and fewer training classes, down to nine, and tests every model on the nine: the
 # gap of the finest is {glue:text}`paper_below:.1f` points below that of the coarsest. And it trains on sets from
 # {glue:text}`paper_low:g` to {glue:text}`paper_high:g` times the size of ImageNet-9: all accuracies rise with size, and the gap
 # stays about the same.
@@ -33,23 +33,24 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import calibration, curves, experiments, figures, paper, report
+from in9.experiments import controls, paper, trainings
+from in9.plots import charts, curves, tables
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
-finer = {origin: experiments.finer(source) for origin, source in sources.items()}
-smaller = {origin: experiments.smaller(source) for origin, source in sources.items()}
+finer = {origin: trainings.finer(source) for origin, source in sources.items()}
+smaller = {origin: trainings.smaller(source) for origin, source in sources.items()}
 classes, shares = finer[study.origin], smaller[study.origin]
 
 
 def change(levels):
     """The BG-Gap at the highest level minus that at the lowest."""
-    return experiments.gap_change(levels[max(levels)], levels[min(levels)])
+    return trainings.gap_change(levels[max(levels)], levels[min(levels)])
 
 
 gaps = paper.bg_gap().query("model == 'resnet50' and where == 'table 2'").set_index("training")["bg_gap"]
 verdict = {True: "which holds zero", False: "which excludes zero"}
-report.glue(
+tables.glue(
     paper_pretrained=float(gaps["imagenet"]),
     paper_in9l=float(gaps["in9l"]),
     paper_classes=paper.fact("finest_classes").value,
@@ -60,16 +61,16 @@ report.glue(
     fine_change=change(classes),
     size_change=change(shares),
     smallest_share=f"{100 * min(shares):g}",
-    fine_verdict=verdict[calibration.holds_zero(change(classes))],
-    size_verdict=verdict[calibration.holds_zero(change(shares))],
+    fine_verdict=verdict[controls.holds_zero(change(classes))],
+    size_verdict=verdict[controls.holds_zero(change(shares))],
     data_name=study.profile.name,
 )
-report.markdown(study.describe(study.profile.level_seeds, **study.profile.level_recipe))
+tables.markdown(study.describe(study.profile.level_seeds, **study.profile.level_recipe))
 
 
 # %% tags=["hide-input"]
 def frames(found, quantity, *more):
-    parts = [experiments.level_frame(levels).assign(series=origin) for origin, levels in found.items()]
+    parts = [trainings.level_frame(levels).assign(series=origin) for origin, levels in found.items()]
     return pd.concat([*more, *(part[part["quantity"] == quantity] for part in parts if len(part))])
 
 
@@ -84,7 +85,7 @@ def panels(found, *published):
 # ## Finer classes
 
 # %% mystnb={"figure": {"caption": "BG-Gap and accuracy on Original against the number of training classes; bands are 95 % intervals. The paper prints its gap at the two ends, and no accuracy.", "name": "fig-finer"}, "image": {"alt": "Two panels over the number of training classes on a logarithmic axis: the BG-Gap in the paper at its two ends, in our record where there is one and in this run; and the accuracy on Original."}} tags=["hide-input"]
-figures.chart_style()
+charts.chart_style()
 ends = {paper.fact(f"{end}_classes").value: paper.fact(f"{end}_bg_gap").value for end in ("coarsest", "finest")}
 published = pd.DataFrame({"level": list(ends), "value": list(ends.values())})
 published = published.assign(series="paper", low=float("nan"), high=float("nan"))
@@ -122,7 +123,7 @@ for kind, ends in names.items():
     labels |= {(kind, f"{end} seeds"): f"{name}: seeds" for end, name in ends.items()}
 
 
-report.side_by_side(
+tables.side_by_side(
     "trained on Original",
     labels,
     {

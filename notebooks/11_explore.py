@@ -26,10 +26,11 @@ trained_on = ["original", "mixed_rand"]
 
 # %% tags=["hide-input"]
 import in9
-from in9 import explore, report
+from in9.book import explore
+from in9.plots import tables
 
 study = in9.Study(profile, recorded=recorded)
-nothing = report.markdown("This book was drawn from records alone, which have neither images nor networks.")
+nothing = tables.markdown("This book was drawn from records alone, which have neither images nor networks.")
 explore.pairs(explore.set_stage(study, trained_on)) if study.compute else nothing
 
 # %% [markdown]

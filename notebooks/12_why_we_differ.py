@@ -40,26 +40,27 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9 import causes, curves, experiments, figures, paper, report
-from in9.recipes import IN9L
-from in9.sources.tiny_imagenet import TinyImageNet
+from in9.data.sources.tiny_imagenet import TinyImageNet
+from in9.experiments import paper, trainings, why_we_differ
+from in9.plots import charts, curves, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
+from in9.training.recipe import IN9L
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
-levels = {origin: found for origin, source in sources.items() if (found := causes.levels(source))}
-effects = {origin: causes.effects(source) for origin, source in sources.items()}
+levels = {origin: found for origin, source in sources.items() if (found := why_we_differ.levels(source))}
+effects = {origin: why_we_differ.effects(source) for origin, source in sources.items()}
 published = paper.train_test_matrix().loc["original"]
 theirs = {test: float(published[test]) for test in ("original", "only_bg_t")} | {
     "gap": paper.fact("bg_gap_original").value
 }
 ours, added = levels[study.origin], effects[study.origin]
-own = ours[causes.AS_IT_IS]
+own = ours[why_we_differ.AS_IT_IS]
 less = [name for name in ours if name.endswith("detail")]
 fewer = [name for name in ours if name.endswith("images")]
-thirds = {origin: causes.object_sizes(source).set_index("third") for origin, source in sources.items()}
+thirds = {origin: why_we_differ.object_sizes(source).set_index("third") for origin, source in sources.items()}
 large = next(iter(thirds.values()))  # in the record, where there is one
-masks = {origin: causes.mask_changes(source) for origin, source in sources.items()}
+masks = {origin: why_we_differ.mask_changes(source) for origin, source in sources.items()}
 tight = next(iter(masks.values())).iloc[0]
 
 
@@ -73,13 +74,13 @@ suspects = {
     "detail": f"all detail for {less[0]}" if less else "detail",
     "images": f"all images for {fewer[-1]}" if fewer else "images",
 }
-report.glue(
+tables.glue(
     paper_original=theirs["original"],
     paper_gap=theirs["gap"],
     own_original=own.accuracy("original"),
     own_gap=own.gap(),
-    low_detail=less[0].removesuffix(" of the detail") if less else report.NOTHING,
-    low_images=fewer[-1].removesuffix(" of the images") if fewer else report.NOTHING,
+    low_detail=less[0].removesuffix(" of the detail") if less else tables.NOTHING,
+    low_images=fewer[-1].removesuffix(" of the images") if fewer else tables.NOTHING,
     **{
         f"{suspect}_{quantity}": added.get((quantity, suspect), "(not tried)")
         for suspect in suspects
@@ -96,7 +97,7 @@ report.glue(
     paper_pixels=paper.fact("recipe_crop").value,
     data_name=study.profile.name,
 )
-report.markdown(study.describe())
+tables.markdown(study.describe())
 
 # %% [markdown]
 # ## Recipes on validation images
@@ -107,26 +108,28 @@ report.markdown(study.describe())
 
 # %% table={"caption": "Recipes tried on the validation images, trained on Original with one seed: accuracy, and what the change adds.", "name": "tab-trials"} tags=["hide-input"]
 def tried(origin, source):
-    found = causes.trials(source)
+    found = why_we_differ.trials(source)
     rows = []
-    for name in causes.ranked(found):
+    for name in why_we_differ.ranked(found):
         one = found[name]
-        added = experiments.gain(found, name, IN9L, over=causes.AS_IT_IS) if name != causes.AS_IT_IS else None
+        added = (
+            trainings.gain(found, name, IN9L, over=why_we_differ.AS_IT_IS) if name != why_we_differ.AS_IT_IS else None
+        )
         rows.append(
             {
-                "recipe": f"**{name}**" if name == causes.AS_IT_IS else name,
-                "changes": causes.in_words(source.profile.trials.get(name, {}), source.profile.recipe),
+                "recipe": f"**{name}**" if name == why_we_differ.AS_IT_IS else name,
+                "changes": why_we_differ.in_words(source.profile.trials.get(name, {}), source.profile.recipe),
                 "accuracy, %": one.accuracy(IN9L),
                 "adds, points": added,
                 "training, s": round(one.records[0].results["training"]["seconds"]),
-                "of": report.ORIGINS[origin],
+                "of": tables.ORIGINS[origin],
             }
         )
     return rows
 
 
 rows = [row for origin, source in sources.items() for row in tried(origin, source)]
-report.table(rows) if rows else report.markdown("This profile tries no other recipe.")
+tables.table(rows) if rows else tables.markdown("This profile tries no other recipe.")
 
 # %% [markdown]
 # ## One suspect at a time
@@ -149,11 +152,11 @@ def drawn(quantity):
 
 
 # %% mystnb={"figure": {"caption": "Accuracy on whole images after training on Original, as it is and with one suspect changed; lines are 95 % intervals (the paper gives none).", "name": "fig-suspects-accuracy"}, "image": {"alt": "A dot plot: one row for the paper, one for the profile's training as it is, and one for each change of the recipe, of the detail and of the number of images; the accuracy on whole images in our record and in this run."}} tags=["hide-input"]
-figures.chart_style()
-figures.intervals(drawn("original"), "level", "value", ["the paper", *names], "accuracy on Original, %")
+charts.chart_style()
+charts.intervals(drawn("original"), "level", "value", ["the paper", *names], "accuracy on Original, %")
 
 # %% mystnb={"figure": {"caption": "BG-Gap after training on Original, as it is and with one suspect changed; lines are 95 % intervals (the paper gives none).", "name": "fig-suspects-gap"}, "image": {"alt": "A dot plot with the same rows: the BG-Gap in points, in the paper, in our record and in this run."}} tags=["hide-input"]
-figures.intervals(drawn("gap"), "level", "value", ["the paper", *names], "BG-Gap, points")
+charts.intervals(drawn("gap"), "level", "value", ["the paper", *names], "BG-Gap, points")
 
 # %% table={"caption": "Networks of these figures: epochs, images, and how many seeds.", "name": "tab-suspect-seeds"} tags=["hide-input"]
 rows = []
@@ -167,10 +170,10 @@ for origin, found in levels.items():
                 "epochs": recipe["epochs"],
                 "images": training["images"],
                 "seeds": len(one.seeds),
-                "of": report.ORIGINS[origin],
+                "of": tables.ORIGINS[origin],
             }
         )
-report.table(rows)
+tables.table(rows)
 
 # %% [markdown]
 # ## Paper, record, this run
@@ -187,7 +190,7 @@ quantities = {
 
 
 def numbers(origin):
-    one = levels[origin][causes.AS_IT_IS]
+    one = levels[origin][why_we_differ.AS_IT_IS]
     ours = {quantity: one.gap() if quantity == "gap" else one.accuracy(quantity) for quantity in quantities}
     away = {(quantity, "distance"): theirs[quantity] - ours[quantity].in_percent().value for quantity in quantities}
     return {(quantity, "own"): value for quantity, value in ours.items()} | away | effects[origin]
@@ -196,7 +199,7 @@ def numbers(origin):
 labels = {"own": "as it is", "distance": "the paper less ours"} | {
     key: f"adds: {text}" for key, text in suspects.items()
 }
-report.side_by_side(
+tables.side_by_side(
     "trained on Original, % and points",
     {(what, key): f"{name}: {label}" for what, name in quantities.items() for key, label in labels.items()},
     {(what, "own"): value for what, value in theirs.items()},
@@ -218,13 +221,13 @@ curves.lines(
 )
 
 # %% table={"caption": "Share of the image that is foreground, in percent, and BG-Gap in points, with the test masks grown or shrunk.", "name": "tab-masks"} tags=["hide-input"]
-report.table(
+tables.table(
     [
         {
             "masks grown by, pixels": f"{row['pixels']:+d}".replace("+0", "0"),
             "foreground, %": row["share"],
             "BG-Gap, points": interval(row),
-            "of": report.ORIGINS[origin],
+            "of": tables.ORIGINS[origin],
         }
         for origin, frame in masks.items()
         for row in frame.to_dict("records")
@@ -239,16 +242,16 @@ report.table(
 # object's box, in the authors' script {glue:text}`rule_paper:.0f` %: ours keeps the larger objects.
 
 # %% table={"caption": "Share of the image that is foreground, in percent, and BG-Gap in points, by the size of the object within its class.", "name": "tab-objects"} tags=["hide-input"]
-report.table(
+tables.table(
     [
         {
             "objects": row["third"],
             "foreground, %": row["share"],
             "BG-Gap, points": interval(row),
-            "of": report.ORIGINS[origin],
+            "of": tables.ORIGINS[origin],
         }
         for origin, source in sources.items()
-        for row in causes.object_sizes(source).to_dict("records")
+        for row in why_we_differ.object_sizes(source).to_dict("records")
     ]
 )
 
@@ -259,7 +262,7 @@ report.table(
 # suspects, for networks trained on Original (the paper attacks one trained on IN-9L):
 
 # %% table={"caption": "Attacks on networks trained on Original, in percent of the objects, as it is and with one suspect changed.", "name": "tab-suspects-attacks"} tags=["hide-input"]
-attacked = {origin: causes.attacks(source) for origin, source in sources.items()}
+attacked = {origin: why_we_differ.attacks(source) for origin, source in sources.items()}
 rows = [
     {
         "trained on Original": f"the paper, trained on {TITLES[IN9L]}",
@@ -268,7 +271,7 @@ rows = [
         "of those right on Original": None,
         "challenge accuracy": float(paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]),
         "weakest target class": float(paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()),
-        "of": report.ORIGINS["paper"],
+        "of": tables.ORIGINS["paper"],
     }
 ]
 for origin, found in attacked.items():
@@ -281,10 +284,10 @@ for origin, found in attacked.items():
                 "of those right on Original": one.vulnerable_if_right(),
                 "challenge accuracy": one.challenge(),
                 "weakest target class": one.weakest(),
-                "of": report.ORIGINS[origin],
+                "of": tables.ORIGINS[origin],
             }
         )
-report.table(rows)
+tables.table(rows)
 
 # %% [markdown]
 # Does a class become a stronger target with more backgrounds? {numref}`tab-suspects-targets` has the share of the other
@@ -295,7 +298,7 @@ report.table(rows)
 targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
 rows = []
 for origin, found in attacked.items():
-    few, many = found[causes.base(found)], found[causes.EVERY_BACKGROUND]
+    few, many = found[why_we_differ.base(found)], found[why_we_differ.EVERY_BACKGROUND]
     for label, name in enumerate(CLASS_NAMES):
         rows.append(
             {
@@ -305,10 +308,10 @@ for origin, found in attacked.items():
                 "fooled": few.fooled(label),
                 "every background": int((many.background_labels == label).sum()),
                 "fooled by any": many.fooled(label),
-                "of": report.ORIGINS[origin],
+                "of": tables.ORIGINS[origin],
             }
         )
-report.table(rows)
+tables.table(rows)
 
 # %% [markdown]
 # ## Where we differ, and why

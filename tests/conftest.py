@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 from small_book import made_up_claims, make_project
 
-from in9.book import run_book
-from in9.building import Split, build
-from in9.collection import Collection
-from in9.sources import open_source
+from in9.book.render import run_book
+from in9.data.build import Split, build
+from in9.data.dataset import Dataset
+from in9.data.sources import open_source
 
 if TYPE_CHECKING:
     import torch
 
 
 @pytest.fixture(scope="session")
-def collection(tmp_path_factory) -> Collection:
-    """A small control collection: 12 images of 32 pixels a class, of which 4 train, 4 validation and 4 test."""
+def dataset(tmp_path_factory) -> Dataset:
+    """A small control dataset: 12 images of 32 pixels a class, of which 4 train, 4 validation and 4 test."""
     source = open_source("synthetic", rho=0.8, per_class=12, image_size=32)
-    out = tmp_path_factory.mktemp("control") / "collection"
+    out = tmp_path_factory.mktemp("control") / "dataset"
     return build(source, out, workers=1, split=Split(test=1 / 3, validation=1 / 3), progress=False)
 
 
@@ -39,14 +39,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def network(collection: Collection, one_thread: None) -> torch.nn.Module:
+def network(dataset: Dataset, one_thread: None) -> torch.nn.Module:
     """A network trained for a moment, so that its answers differ from image to image."""
-    from in9.recipes import Recipe
-    from in9.training import train
-    from in9.variants import load_pool
+    from in9.data.variants import load_pool
+    from in9.training.loop import train
+    from in9.training.recipe import Recipe
 
     recipe = Recipe("original+only_fg+mixed_rand", "small_resnet_w8_b1", 15, 12, learning_rate=0.05, schedule="cosine")
-    return train(recipe, load_pool(collection, "train"))[0]
+    return train(recipe, load_pool(dataset, "train"))[0]
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def index(project: Path) -> Path:
     """The project's book, made once; ``test_book`` uses it up."""
     # The package itself may change while somebody works on it; here it counts as unchanged.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("in9.book._tree_hash", lambda folder: "0")
+        patch.setattr("in9.book.render._tree_hash", lambda folder: "0")
         page = run_book("smoke", root=project, parameters={"slope": 3}, fragments={"claims.md": made_up_claims})
     shutil.copytree(page.parent, project.parent / "pages")
     return page

@@ -7,7 +7,7 @@ import shutil
 from itertools import cycle
 from pathlib import Path
 
-from in9.chapters import sync_notebooks
+from in9.book.notebooks import sync_notebooks
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("how_to_read", "how_to_run", "scale_out", "your_model", "data", "glossary")
@@ -96,8 +96,8 @@ def make_project(root: Path) -> None:
 
 def made_up_claims() -> str:
     """The table of claims with every verdict in it, and no number that means anything."""
-    from in9.claims import CLAIMS, VERDICTS, Finding, page
-    from in9.statistics import Estimate
+    from in9.evaluation.estimates import Estimate
+    from in9.experiments.verdicts import CLAIMS, VERDICTS, Finding, page
 
     found = [
         Finding(claim, Estimate(0.543, 0.501, 0.582), verdict) for claim, verdict in zip(CLAIMS, cycle(VERDICTS[:3]))

@@ -16,8 +16,10 @@ from torch import Tensor
 
 mpl.use("Agg")
 
-from in9 import figures
-from in9.adversarial import (
+from in9.data.dataset import Dataset
+from in9.data.variants import Pool, load_pool
+from in9.evaluation.adversarial.attacks import Attacks, by_training_set
+from in9.evaluation.adversarial.pairs import (
     SHARES,
     all_pairs,
     challenge,
@@ -28,15 +30,13 @@ from in9.adversarial import (
     targeted,
     untargeted,
 )
-from in9.attacks import Attacks, by_training_set
-from in9.collection import Collection
-from in9.records import Record, from_digits, plain
-from in9.search import RULES, Search
-from in9.statistics import wilson
-from in9.study import Study
+from in9.evaluation.adversarial.search import RULES, Search
+from in9.evaluation.estimates import wilson
+from in9.evaluation.records import Record, from_digits, plain
+from in9.plots import charts
+from in9.study.study import Study
+from in9.study.workspace import Workspace
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
-from in9.variants import Pool, load_pool
-from in9.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,8 +44,8 @@ Classify = Callable[[Tensor], Tensor]
 
 
 @pytest.fixture(scope="module")
-def pool(collection: Collection) -> Pool:
-    return load_pool(collection, "test")
+def pool(dataset: Dataset) -> Pool:
+    return load_pool(dataset, "test")
 
 
 def scores(classes: Tensor, columns: int = NUM_CLASSES) -> Tensor:
@@ -344,11 +344,11 @@ def test_the_search_tries_what_fooled_most_first() -> None:
 
 
 @pytest.fixture(scope="module")
-def records(collection: Collection) -> list[Record]:
+def records(dataset: Dataset) -> list[Record]:
     options = {"foregrounds_per_class": 3, "backgrounds_per_class": None}
     made = []
     for seed, classifier in enumerate((by_pixels, constant)):
-        results = measure(classifier, collection, torch.device("cpu"), options)
+        results = measure(classifier, dataset, torch.device("cpu"), options)
         assert plain(results) == results and len(json.dumps(results)) < 20_000
         made.append(Record("adversarial", "x", {"recipe": {"train_on": "in9l", "seed": seed}}, "", plain(results)))
     return made
@@ -423,16 +423,16 @@ def test_without_a_right_answer_there_is_no_share_of_them(records: list[Record])
 
 def test_figures_draw_what_a_record_says(records: list[Record], tmp_path: Path) -> None:
     with mpl.rc_context():
-        figures.chart_style()
+        charts.chart_style()
         attack = Attacks(records)
         rates = attack.success().assign(origin="run")
-        figures.success_histograms(rates, CLASS_NAMES).savefig(tmp_path / "rates.svg")
-        figures.success_histograms(rates.assign(value=0.0), CLASS_NAMES[:2]).savefig(tmp_path / "zero.svg")
+        charts.success_histograms(rates, CLASS_NAMES).savefig(tmp_path / "rates.svg")
+        charts.success_histograms(rates.assign(value=0.0), CLASS_NAMES[:2]).savefig(tmp_path / "zero.svg")
         growth = attack.growth().assign(origin="run")
         growth.loc[0, ["low", "high"]] = np.nan
-        figures.vulnerability_growth(growth).savefig(tmp_path / "growth.svg")
+        charts.vulnerability_growth(growth).savefig(tmp_path / "growth.svg")
         picture = np.zeros((8, 8, 3), np.uint8)
-        grid = figures.picture_grid({"dog": [picture, picture]}, ["1", "2"], {"dog": ["12 %", "8 %"]})
+        grid = charts.picture_grid({"dog": [picture, picture]}, ["1", "2"], {"dog": ["12 %", "8 %"]})
         grid.savefig(tmp_path / "grid.png")
         assert [axis.get_xlabel() for axis in grid.axes] == ["12 %", "8 %"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from in9.augmentation import GREY, LIGHTING_VALUES, LIGHTING_VECTORS, Augmentation
+from in9.training.augmentation import GREY, LIGHTING_VALUES, LIGHTING_VECTORS, Augmentation
 
 NOTHING = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False)
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from in9.adversarial import all_pairs, challenge, untargeted
-from in9.building import build
-from in9.collection import Collection
+from in9.data.build import build
+from in9.data.dataset import Dataset
+from in9.data.export import export
+from in9.data.sources import open_source
+from in9.data.variants import VARIANTS, Pool, load_pool
 from in9.errors import In9Error
-from in9.export import export
-from in9.records import Record, Store, read
-from in9.sources import open_source
-from in9.variants import VARIANTS, Pool, load_pool
-from in9.workspace import Workspace
+from in9.evaluation.adversarial.pairs import all_pairs, challenge, untargeted
+from in9.evaluation.records import Record, Store, read
+from in9.study.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 baselines, book_run, photographs, promises, run, scaling = (
@@ -36,14 +36,14 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def pool(collection: Collection) -> Pool:
-    return load_pool(collection, "test")
+def pool(dataset: Dataset) -> Pool:
+    return load_pool(dataset, "test")
 
 
 @pytest.fixture(scope="module")
-def files(collection: Collection, tmp_path_factory) -> list[Path]:
+def files(dataset: Dataset, tmp_path_factory) -> list[Path]:
     """Only-BG-T of every test image, in the order of the authors' readers."""
-    out = export(collection, tmp_path_factory.mktemp("files") / "out", progress=False)
+    out = export(dataset, tmp_path_factory.mktemp("files") / "out", progress=False)
     return sorted((out / "only_bg_t" / "val").glob("*/*.png"))
 
 
@@ -199,8 +199,8 @@ def test_photographs_are_built_into_a_collection_with_grabcuts_masks(tmp_path: P
     photo, original = source.read(examples[0]), drawn.read(drawn.examples()[12])
     assert examples[0].id == f"{drawn.examples()[12].id}.jpg" and photo.mask is None and photo.box == original.box
     assert np.abs(photo.image.astype(int) - original.image).mean() < 12  # a JPEG of it
-    collection = build(source, tmp_path / "out", workers=1, progress=False)
-    assert len(collection.table) == 108 and collection.masks.any((1, 2)).mean() > 0.9
+    dataset = build(source, tmp_path / "out", workers=1, progress=False)
+    assert len(dataset.table) == 108 and dataset.masks.any((1, 2)).mean() > 0.9
     assert baselines.grabcut_alone([(source.read(one), one.id) for one in examples[:5]]) == 5
 
 
@@ -209,7 +209,7 @@ def test_photographs_are_built_into_a_collection_with_grabcuts_masks(tmp_path: P
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A book of two chapters of 60 s each from second 1,000 on, with a collection, a record and a page."""
+    """A book of two chapters of 60 s each from second 1,000 on, with a dataset, a record and a page."""
     for number, name in enumerate(("00_one", "01_two")):
         executed = tmp_path / "build" / "control" / "executed" / f"{name}.ipynb"
         executed.parent.mkdir(parents=True, exist_ok=True)
@@ -298,4 +298,4 @@ def test_every_kind_of_work_has_sizes_and_costs_something(tmp_path: Path) -> Non
         costs = scaling.cost(work, number, tmp_path)
         assert costs["seconds"] > 0 and costs["core_seconds"] >= 0 and costs["megabytes"] > 1
         assert ("worker_megabytes" in costs) == (work == "build")
-    assert len(Collection(tmp_path / "108").table) == 108
+    assert len(Dataset(tmp_path / "108").table) == 108

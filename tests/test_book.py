@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from small_book import FIRST, PROJECT, SECOND
 
-from in9.book import BookFailed, run_book
-from in9.chapters import find_chapters, sync_notebooks
+from in9.book.notebooks import find_chapters, sync_notebooks
+from in9.book.render import BookFailed, run_book
 from in9.errors import In9Error
 
 
@@ -85,8 +85,8 @@ def test_a_notebook_says_where_it_comes_from(index: Path) -> None:
 
 
 def test_resumes_then_runs_what_changed(index: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("in9.book._tree_hash", lambda folder: "0")
-    monkeypatch.setattr("in9.book._render", lambda root, place, present: place / "html" / "index.html")
+    monkeypatch.setattr("in9.book.render._tree_hash", lambda folder: "0")
+    monkeypatch.setattr("in9.book.render._render", lambda root, place, present: place / "html" / "index.html")
     lines: list[str] = []
     count = project / "count.txt"
     before = len(count.read_text())
@@ -103,7 +103,7 @@ def test_resumes_then_runs_what_changed(index: Path, project: Path, monkeypatch:
         sync_notebooks(project, check=True)
     source.write_text(SECOND)
     lines.clear()
-    monkeypatch.setattr("in9.book._tree_hash", lambda folder: "1")
+    monkeypatch.setattr("in9.book.render._tree_hash", lambda folder: "1")
     run_book("smoke", only=["01"], root=project, parameters={"slope": 3}, say=lines.append)
     assert "01_first: running ..." in lines, "the package has changed"
     run_book("smoke", only=["2"], root=project, parameters={}, fresh=True, say=lines.append)
@@ -172,7 +172,7 @@ def test_interrupt(project: Path) -> None:
         + "# %%\nimport os, pathlib, time\npathlib.Path('kernel.txt').write_text(str(os.getpid()))\ntime.sleep(300)\n"
     )
     code = (
-        "import signal, sys, pathlib\nfrom in9.book import run_book, BookFailed\n"
+        "import signal, sys, pathlib\nfrom in9.book.render import run_book, BookFailed\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background starts deaf to it
         "try:\n    run_book('smoke', only=['03'], root=pathlib.Path(sys.argv[1]))\n"
         "except BookFailed as error:\n    print(error)\n    sys.exit(error.exit_status)\n"
@@ -240,8 +240,8 @@ def test_every_table_and_figure_of_the_chapters_has_a_name_and_a_caption() -> No
     names = []
     for chapter in find_chapters(PROJECT):
         for cell in (one for one in chapter.read().cells if one.cell_type == "code"):
-            table = re.search(r"^report\.(table|side_by_side)\(", cell.source, re.M)
-            figure = re.search(r"^(grid|(figures|curves)\.(?!chart_style|photo_style)\w+\()", cell.source, re.M)
+            table = re.search(r"^tables\.(table|side_by_side)\(", cell.source, re.M)
+            figure = re.search(r"^(grid|(charts|curves)\.(?!chart_style|photo_style)\w+\()", cell.source, re.M)
             about = cell.metadata.get("table") if table else cell.metadata.get("mystnb", {}).get("figure")
             if table or figure:
                 assert about, f"{chapter.name}: {cell.source[:60]}"

@@ -9,13 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from in9 import breakdown, paper
-from in9.breakdown import CATEGORIES, PARTS, balance, categories, examples, misled, of_model, of_three, paths, shares
-from in9.collection import Collection
-from in9.evaluation import TEST_SETS
-from in9.records import Record, to_digits
-from in9.study import Answers
-from in9.variants import draw_backgrounds, load_pool
+from in9.data.dataset import Dataset
+from in9.data.variants import draw_backgrounds, load_pool
+from in9.evaluation.predictions import TEST_SETS
+from in9.evaluation.records import Record, to_digits
+from in9.experiments import fine_grained, paper
+from in9.experiments.fine_grained import (
+    CATEGORIES,
+    PARTS,
+    balance,
+    categories,
+    examples,
+    misled,
+    of_model,
+    of_three,
+    paths,
+    shares,
+)
+from in9.study.study import Answers
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -162,9 +173,9 @@ def test_three_equal_models_are_one_model(answers: Answers) -> None:
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
-def made_up(collection: Collection) -> Answers:
-    """Answers on a collection's test images in which every category occurs, but BG Fools only once."""
-    labels = load_pool(collection, "test").labels.numpy()
+def made_up(dataset: Dataset) -> Answers:
+    """Answers on a dataset's test images in which every category occurs, but BG Fools only once."""
+    labels = load_pool(dataset, "test").labels.numpy()
     right = {test: np.ones(len(labels), bool) for test in PARTS.values()}
     ways = [(1, 0, 1), (1, 0, 0), (0, 1, 1), (1, 1, 0)]
     for row in range(len(labels)):
@@ -174,9 +185,9 @@ def made_up(collection: Collection) -> Answers:
     return answers_of(labels, {test: np.where(flags, labels, (labels + 1) % 9)[None] for test, flags in right.items()})
 
 
-def test_examples_are_of_their_category(collection: Collection) -> None:
-    answers, pool = made_up(collection), load_pool(collection, "test")
-    found = examples(answers, collection, number=2)
+def test_examples_are_of_their_category(dataset: Dataset) -> None:
+    answers, pool = made_up(dataset), load_pool(dataset, "test")
+    found = examples(answers, dataset, number=2)
     assert list(found) == list(CATEGORIES)
     backgrounds = draw_backgrounds("mixed_rand", pool, 0)[0]
     for index, (name, pictures) in enumerate(found.items()):
@@ -198,20 +209,20 @@ def test_examples_are_of_their_category(collection: Collection) -> None:
             assert full[2] == pool.labels[row]
 
 
-def test_examples_are_of_different_classes_and_repeat(collection: Collection) -> None:
-    answers = made_up(collection)
-    first, second = (examples(answers, collection, number=3) for _ in range(2))
+def test_examples_are_of_different_classes_and_repeat(dataset: Dataset) -> None:
+    answers = made_up(dataset)
+    first, second = (examples(answers, dataset, number=3) for _ in range(2))
     for name, pictures in first.items():
         classes = [one[2] for one in pictures[::3] if one is not None]
         assert len(set(classes)) == len(classes)
         assert [one and one[1:] for one in pictures] == [one and one[1:] for one in second[name]]
 
 
-def test_answers_on_other_images_have_no_pictures(collection: Collection) -> None:
+def test_answers_on_other_images_have_no_pictures(dataset: Dataset) -> None:
     labels = np.arange(9)
     other = answers_of(labels, dict.fromkeys(PARTS.values(), labels[None]))
     with pytest.raises(ValueError, match="the answers are of 9 images"):
-        breakdown.examples(other, collection)
+        fine_grained.examples(other, dataset)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------
@@ -224,9 +235,9 @@ def test_the_flow_has_a_band_for_every_step() -> None:
     from matplotlib.colors import to_hex
     from matplotlib.patches import PathPatch
 
-    from in9 import figures
+    from in9.plots import charts
 
-    assert list(figures.CATEGORY_COLOURS) == list(CATEGORIES)
+    assert list(charts.CATEGORY_COLOURS) == list(CATEGORIES)
     frame = pd.DataFrame(
         [
             {"full": full, "foreground": front, "background": back, "share": 1 / 8}
@@ -240,31 +251,31 @@ def test_the_flow_has_a_band_for_every_step() -> None:
         names[number] for number in categories(frame["full"], frame["foreground"], frame["background"])
     ]
     with mpl.rc_context():
-        figures.chart_style()
-        figure = figures.flow({"a": frame, "b": frame}, dict.fromkeys(PARTS, "x"), CATEGORIES)
+        charts.chart_style()
+        figure = charts.flow({"a": frame, "b": frame}, dict.fromkeys(PARTS, "x"), CATEGORIES)
         assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
         for axis in figure.axes:
             bands = [one for one in axis.patches if isinstance(one, PathPatch)]
             assert len(bands) == 16
             heights = [one.get_path().vertices[0, 1] - one.get_path().vertices[7, 1] for one in bands]
             assert heights == pytest.approx([12.5] * 16)
-            assert {to_hex(one.get_facecolor()) for one in bands} == set(figures.CATEGORY_COLOURS.values())
+            assert {to_hex(one.get_facecolor()) for one in bands} == set(charts.CATEGORY_COLOURS.values())
             assert [text.get_text() for text in axis.texts] == ["right 50 %", "wrong 50 %"] * 3
         figure.savefig("/dev/null", format="svg")
 
 
 def test_overlays_are_pictures() -> None:
-    from in9 import figures
+    from in9.plots import charts
 
     image = np.full((8, 8, 3), 90, np.uint8)
     mask = np.zeros((8, 8), bool)
     mask[2:6, 2:6] = True
-    edge = figures.outlined(image, mask)
+    edge = charts.outlined(image, mask)
     assert (edge != image).any(axis=2).sum() == 12 and (edge[3:5, 3:5] == 90).all()
     heat = np.zeros((8, 8), np.float32)
     heat[4, 4] = 3
     for one in (heat, np.zeros_like(heat), np.ones_like(heat)):
-        shown = figures.heated(image, one)
+        shown = charts.heated(image, one)
         assert shown.shape == image.shape and shown.dtype == np.uint8
-    shown = figures.heated(image, heat).astype(int).sum(axis=2)
+    shown = charts.heated(image, heat).astype(int).sum(axis=2)
     assert np.unravel_index(shown.argmax(), shown.shape) == (4, 4)

@@ -1,4 +1,4 @@
-"""Building and opening collections: the same bytes however it goes, and never half a collection."""
+"""Building and opening datasets: the same bytes however it goes, and never half a dataset."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from in9 import building
-from in9.building import Split, assign_splits, build
-from in9.collection import Collection
+from in9.data import build as build_module
+from in9.data.boxes import Crop, tile_image
+from in9.data.build import Split, assign_splits, build
+from in9.data.dataset import Dataset
+from in9.data.source import Example, MaskRule, Photo, Rejected, Rules
+from in9.data.sources import open_source
+from in9.data.variants import load_pool
 from in9.errors import In9Error
-from in9.geometry import Crop, tile_image
-from in9.sources import Example, MaskRule, Photo, Rejected, Rules, open_source
 from in9.taxonomy import CLASS_NAMES
-from in9.variants import load_pool
 
 SPLIT = Split(test=0.5, validation=0.0)  # of the two images of each finer class, one for each split
 FILES = {"manifest.json", "examples.csv", "images.npy", "masks.npy"}
@@ -55,60 +56,60 @@ class Altered:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A collection built in one go by one process: its folder's content."""
+    """A dataset built in one go by one process: its folder's content."""
     return content(make(small_source(), tmp_path_factory.mktemp("whole") / "out").path)
 
 
 # ---- what comes out --------------------------------------------------------------------------------------------------
 
 
-def test_a_collection_holds_what_its_source_gives(collection):
+def test_a_collection_holds_what_its_source_gives(dataset):
     source = open_source("synthetic", rho=0.8, per_class=12, image_size=32)
     examples = source.examples()
-    table = collection.table
+    table = dataset.table
     assert table["id"].tolist() == [one.id for one in examples]
     assert table["label"].tolist() == [one.label for one in examples]
     assert table["fine"].tolist() == [one.fine for one in examples]
-    assert collection.images.shape == (108, 32, 32, 3) and collection.images.dtype == np.uint8
-    assert collection.masks.shape == (108, 32, 32) and collection.masks.dtype == bool
-    assert collection.tiles is None and collection.image_size == 32
+    assert dataset.images.shape == (108, 32, 32, 3) and dataset.images.dtype == np.uint8
+    assert dataset.masks.shape == (108, 32, 32) and dataset.masks.dtype == bool
+    assert dataset.tiles is None and dataset.image_size == 32
     for row in range(0, 108, 7):
         photo = source.read(examples[row])
-        assert np.array_equal(collection.images[row], photo.image)
-        assert np.array_equal(collection.masks[row], photo.mask)
+        assert np.array_equal(dataset.images[row], photo.image)
+        assert np.array_equal(dataset.masks[row], photo.mask)
         assert tuple(table.loc[row, ["left", "top", "right", "bottom"]]) == photo.box
     assert table["accepted"].all() and (table["reason"] == "").all()
-    assert collection.manifest["count"] == 108 and collection.manifest["unusable"] == []
-    assert collection.manifest["classes"] == list(CLASS_NAMES)
-    assert {path.name for path in collection.path.iterdir()} == FILES
-    assert [path.name for path in collection.path.parent.iterdir()] == [collection.path.name]  # no working folder
-    collection.verify()
+    assert dataset.manifest["count"] == 108 and dataset.manifest["unusable"] == []
+    assert dataset.manifest["classes"] == list(CLASS_NAMES)
+    assert {path.name for path in dataset.path.iterdir()} == FILES
+    assert [path.name for path in dataset.path.parent.iterdir()] == [dataset.path.name]  # no working folder
+    dataset.verify()
 
 
-def test_indices_and_outcomes(collection):
-    rows = [collection.indices(split) for split in ("train", "validation", "test")]
+def test_indices_and_outcomes(dataset):
+    rows = [dataset.indices(split) for split in ("train", "validation", "test")]
     assert [len(one) for one in rows] == [36, 36, 36]
     assert sorted(np.concatenate(rows).tolist()) == list(range(108))
-    outcomes = collection.outcomes()
+    outcomes = dataset.outcomes()
     assert list(outcomes.columns) == ["class", "split", "outcome", "count"]
     assert outcomes["count"].sum() == 108 and set(outcomes["outcome"]) == {"accepted"}
     with pytest.raises(In9Error, match="train, validation"):
-        collection.indices("val")
+        dataset.indices("val")
 
 
-def test_no_path_in_the_manifest(collection, whole):
-    assert str(collection.path) not in (collection.path / "manifest.json").read_text()
+def test_no_path_in_the_manifest(dataset, whole):
+    assert str(dataset.path) not in (dataset.path / "manifest.json").read_text()
     assert b"tmp" not in whole["manifest.json"]
 
 
 @pytest.mark.parametrize("block", [5, 256])
 def test_the_number_of_workers_and_the_blocks_make_no_difference(whole, tmp_path, monkeypatch, block):
-    monkeypatch.setattr(building, "BLOCK", block)
+    monkeypatch.setattr("in9.data.build.BLOCK", block)
     assert content(make(small_source(), tmp_path / "one").path) == whole
 
 
 def test_three_workers_give_the_same_bytes(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "BLOCK", 10)
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
     assert content(make(small_source(), tmp_path / "three", workers=3).path) == whole
 
 
@@ -118,10 +119,10 @@ def test_seed_decides_the_split_alone(whole, tmp_path):
     assert other["examples.csv"] != whole["examples.csv"]
 
 
-def test_hash_tells_contents_apart(collection, tmp_path):
+def test_hash_tells_contents_apart(dataset, tmp_path):
     one = make(small_source(), tmp_path / "one")
     again = make(small_source(), tmp_path / "again")
-    assert one.hash == again.hash != collection.hash and len(one.hash) == 16
+    assert one.hash == again.hash != dataset.hash and len(one.hash) == 16
 
 
 def test_larger_images_are_resized_and_tiled_before(tmp_path):
@@ -266,7 +267,7 @@ def test_no_usable_image_at_all(tmp_path):
 
 def stop_at(monkeypatch, number, error):
     """Let the example of that number raise; returns the list of ids that were processed."""
-    process, seen = building.process, []
+    process, seen = build_module.process, []
 
     def stopping(source, example, split):
         if len(seen) == number:
@@ -274,12 +275,12 @@ def stop_at(monkeypatch, number, error):
         seen.append(example.id)
         return process(source, example, split)
 
-    monkeypatch.setattr(building, "process", stopping)
+    monkeypatch.setattr("in9.data.build.process", stopping)
     return seen
 
 
 def test_a_stopped_build_goes_on(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "BLOCK", 10)
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
     out = tmp_path / "out"
     for number, error in ((25, KeyboardInterrupt()), (31, RuntimeError("killed")), (0, KeyboardInterrupt())):
         with monkeypatch.context() as patch:
@@ -287,8 +288,8 @@ def test_a_stopped_build_goes_on(whole, tmp_path, monkeypatch):
             with pytest.raises(type(error)):
                 make(small_source(), out)
         assert not out.exists()
-        with pytest.raises(In9Error, match="is not a collection"):
-            Collection(out)
+        with pytest.raises(In9Error, match="is not a dataset"):
+            Dataset(out)
     seen = stop_at(monkeypatch, None, None)
     made = make(small_source(), out)
     assert len(seen) == 72 - 20 - 30  # two whole blocks of the first run, three of the second
@@ -297,7 +298,7 @@ def test_a_stopped_build_goes_on(whole, tmp_path, monkeypatch):
 
 
 def test_nothing_is_called_out_until_all_is_done(tmp_path, monkeypatch):
-    process, merge, out = building.process, building._merge, tmp_path / "out"
+    process, merge, out = build_module.process, build_module._merge, tmp_path / "out"
 
     def watching(*arguments):
         assert not out.exists()
@@ -307,16 +308,16 @@ def test_nothing_is_called_out_until_all_is_done(tmp_path, monkeypatch):
         merge(*arguments)
         assert not out.exists()
 
-    monkeypatch.setattr(building, "process", watching)
-    monkeypatch.setattr(building, "_merge", merging)
+    monkeypatch.setattr("in9.data.build.process", watching)
+    monkeypatch.setattr("in9.data.build._merge", merging)
     make(small_source(), out)
     assert out.is_dir()
 
 
 @pytest.mark.parametrize("moment", ["open", "unlink"])
 def test_a_build_killed_while_it_joins_its_blocks_goes_on(whole, tmp_path, monkeypatch, moment):
-    monkeypatch.setattr(building, "BLOCK", 10)
-    real, calls = getattr(building.Path, moment), []
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
+    real, calls = getattr(build_module.Path, moment), []
 
     def dying(path, *arguments, **options):
         watched = path.name == "masks.npy" if moment == "open" else path.suffix == ".npz"
@@ -327,7 +328,7 @@ def test_a_build_killed_while_it_joins_its_blocks_goes_on(whole, tmp_path, monke
         return real(path, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(building.Path, moment, dying)
+        patch.setattr(build_module.Path, moment, dying)
         with pytest.raises(KeyboardInterrupt):
             make(small_source(), tmp_path / "out")
     assert calls and not (tmp_path / "out").exists()
@@ -336,16 +337,16 @@ def test_a_build_killed_while_it_joins_its_blocks_goes_on(whole, tmp_path, monke
 
 def test_leftovers_of_other_blocks_are_not_used(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(building, "BLOCK", 20)
+        patch.setattr("in9.data.build.BLOCK", 20)
         stop_at(patch, 50, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             make(small_source(), tmp_path / "out")
-    monkeypatch.setattr(building, "BLOCK", 10)
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
     assert content(make(small_source(), tmp_path / "out").path) == whole
 
 
 def test_leftovers_of_other_settings_are_not_used(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "BLOCK", 10)
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
     with monkeypatch.context() as patch:
         stop_at(patch, 40, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -378,7 +379,7 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
     def forbidden(*arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(building.np, "savez", forbidden)
+    monkeypatch.setattr(build_module.np, "savez", forbidden)
     with pytest.raises(In9Error, match=r"cannot be written \(Permission denied\)"):
         make(small_source(), tmp_path / "other")
 
@@ -388,19 +389,19 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_the_same_settings_open_what_is_there(tmp_path, monkeypatch):
     made = make(small_source(), tmp_path / "out")
-    monkeypatch.setattr(building, "process", None)  # must not be needed
+    monkeypatch.setattr("in9.data.build.process", None)  # must not be needed
     assert make(small_source(), tmp_path / "out").hash == made.hash
 
 
 @pytest.mark.parametrize("options", [{"seed": 1}, {"split": Split()}, {"source": ("synthetic", {"rho": 0.1})}])
-def test_other_settings_are_an_error(collection, options):
-    before = content(collection.path)
+def test_other_settings_are_an_error(dataset, options):
+    before = content(dataset.path)
     name, given = options.pop("source", ("synthetic", {}))
     source = open_source(name, **({"rho": 0.8, "per_class": 12, "image_size": 32} | given))
     same = {"split": Split(test=1 / 3, validation=1 / 3)}
-    with pytest.raises(In9Error, match="holds a collection with other settings"):
-        make(source, collection.path, **(same | options))
-    assert content(collection.path) == before
+    with pytest.raises(In9Error, match="holds a dataset with other settings"):
+        make(source, dataset.path, **(same | options))
+    assert content(dataset.path) == before
 
 
 def test_something_else_is_left_alone(tmp_path):
@@ -408,7 +409,7 @@ def test_something_else_is_left_alone(tmp_path):
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("years of work")
     for name in ("out", "file"):
-        with pytest.raises(In9Error, match="exists and is not a collection"):
+        with pytest.raises(In9Error, match="exists and is not a dataset"):
             make(small_source(), tmp_path / name)
     assert (tmp_path / "out" / "thesis.txt").read_text() == (tmp_path / "file").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -419,29 +420,29 @@ def test_something_else_is_left_alone(tmp_path):
 
 
 @pytest.fixture
-def copy(collection, tmp_path):
-    """The folder of a copy of the shared collection, to damage."""
-    return shutil.copytree(collection.path, tmp_path / "copy")
+def copy(dataset, tmp_path):
+    """The folder of a copy of the shared dataset, to damage."""
+    return shutil.copytree(dataset.path, tmp_path / "copy")
 
 
-def test_open_what_is_not_a_collection(tmp_path):
+def test_open_what_is_not_a_dataset(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(In9Error, match=r"is not a collection: it has no manifest.json"):
-            Collection(path)
+        with pytest.raises(In9Error, match=r"is not a dataset: it has no manifest.json"):
+            Dataset(path)
 
 
 def test_open_another_format(copy):
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({"format": 99} | {"count": manifest["count"]}))
     with pytest.raises(In9Error, match="has format 99, this version reads 1: build it again"):
-        Collection(copy)
+        Dataset(copy)
 
 
 @pytest.mark.parametrize("text", [b"", b'{"format": 1, "fil', b"\xff\xfe\x00", b"[1, 2]"])
 def test_open_with_a_damaged_manifest(copy, text):
     (copy / "manifest.json").write_bytes(text)
-    with pytest.raises(In9Error, match=r"manifest.json is damaged .*build the collection again"):
-        Collection(copy)
+    with pytest.raises(In9Error, match=r"manifest.json is damaged .*build the dataset again"):
+        Dataset(copy)
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"manifest.json"}))
@@ -449,20 +450,20 @@ def test_open_with_a_file_missing_or_cut_short(copy, name):
     whole = (copy / name).read_bytes()
     (copy / name).write_bytes(whole[:-1])
     with pytest.raises(In9Error, match=f"incomplete: {name} is missing or cut short"):
-        Collection(copy)
+        Dataset(copy)
     (copy / name).unlink()
     with pytest.raises(In9Error, match=f"incomplete: {name} is missing or cut short"):
-        Collection(copy)
+        Dataset(copy)
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"manifest.json"}))
 def test_verify_finds_one_changed_byte(copy, name):
-    Collection(copy).verify()
+    Dataset(copy).verify()
     whole = bytearray((copy / name).read_bytes())
     whole[len(whole) // 2] ^= 1
     (copy / name).write_bytes(whole)
     with pytest.raises(In9Error, match=f"{name} was changed after the build"):
-        Collection(copy).verify()
+        Dataset(copy).verify()
 
 
 # ---- splits ----------------------------------------------------------------------------------------------------------

@@ -13,21 +13,21 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pytest
 
-import in9.book
-from in9 import claims, findings, paper
-from in9 import quantities as q
-from in9 import study as study_module
-from in9.claims import FAILS, HOLDS, PARTLY, UNTESTED, VERDICTS
+import in9.book.render
 from in9.cli import main
-from in9.evaluation import TEST_SETS
-from in9.findings import CLAIMS, Claim, Region
-from in9.focus import SCORES
-from in9.profiles import Profile
-from in9.recipes import IN9L, TRAINING_SETS, Recipe
-from in9.records import Record, Store, provenance, to_digits
-from in9.statistics import Estimate
-from in9.study import EVALUATION, TEST_SEED, NotMeasured, Study
-from in9.workspace import Workspace
+from in9.evaluation.estimates import Estimate
+from in9.evaluation.predictions import TEST_SETS
+from in9.evaluation.records import Record, Store, provenance, to_digits
+from in9.evaluation.saliency.focus import SCORES
+from in9.experiments import claims, paper, verdicts
+from in9.experiments import quantities as q
+from in9.experiments.claims import CLAIMS, Claim, Region
+from in9.experiments.verdicts import FAILS, HOLDS, PARTLY, UNTESTED, VERDICTS
+from in9.study import study as study_module
+from in9.study.profile import Profile
+from in9.study.study import EVALUATION, TEST_SEED, NotMeasured, Study
+from in9.study.workspace import Workspace
+from in9.training.recipe import IN9L, TRAINING_SETS, Recipe
 
 PROFILE = Profile(
     name="tiny",  # as REFERENCE, so that committed records are also those of the column beside the run
@@ -98,10 +98,10 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(study_module, name, refuse)
 
 
-def found(study: Study, words: str) -> claims.Finding:
+def found(study: Study, words: str) -> verdicts.Finding:
     """The verdict on the one claim whose sentence has these words."""
     (claim,) = [one for one in CLAIMS if words in one.text]
-    return claims.judge(claim, study)
+    return verdicts.judge(claim, study)
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def found(study: Study, words: str) -> claims.Finding:
     ],
 )
 def test_above_zero(low: float, high: float, expected: str) -> None:
-    assert claims.verdict(Region(0), Estimate((low + high) / 2, low, high)) == expected
+    assert verdicts.verdict(Region(0), Estimate((low + high) / 2, low, high)) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_above_zero(low: float, high: float, expected: str) -> None:
     ],
 )
 def test_alike(low: float, high: float, expected: str) -> None:
-    assert claims.verdict(Region(-0.02, 0.02), Estimate((low + high) / 2, low, high)) == expected
+    assert verdicts.verdict(Region(-0.02, 0.02), Estimate((low + high) / 2, low, high)) == expected
 
 
 def test_below() -> None:
     region = Region(high=0.1)
-    verdicts = [claims.verdict(region, Estimate(low, low, low + 0.05)) for low in (0.04, 0.05, 0.09, 0.1, 0.2)]
-    assert verdicts == [HOLDS, PARTLY, PARTLY, FAILS, FAILS]
+    decided = [verdicts.verdict(region, Estimate(low, low, low + 0.05)) for low in (0.04, 0.05, 0.09, 0.1, 0.2)]
+    assert decided == [HOLDS, PARTLY, PARTLY, FAILS, FAILS]
 
 
 def test_regions_in_words() -> None:
@@ -175,7 +175,7 @@ def test_every_claim_has_a_place_and_a_number_of_the_paper(claim: Claim) -> None
 
 def test_no_number_of_the_paper_is_typed() -> None:
     bounds = {0, 1, 0.02, 0.1, 0.15, 0.25, 0.5}
-    for module in (findings, q):
+    for module in (claims, q):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         numbers = {
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) in (int, float)
@@ -224,7 +224,7 @@ def test_the_weakest_target_and_the_best_background_are_the_extremes_of_the_tabl
 
 
 def test_records_that_repeat_table_5_support_the_claims_about_it(matrix: Study) -> None:
-    about = [one for one in claims.findings(matrix) if one.claim.printed().where == "table 5"]
+    about = [one for one in verdicts.findings(matrix) if one.claim.printed().where == "table 5"]
     assert len(about) > 25
     for one in about:
         assert one.estimate is not None
@@ -318,7 +318,7 @@ def test_saliency_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"recorded": True}, {"compute": False}], ids=["committed", "local"])
 def test_missing_records_are_not_tested_and_nothing_is_computed(tmp_path: Path, options: dict[str, bool]) -> None:
     study = study_of(tmp_path, **options)
-    rows = claims.table(study)
+    rows = verdicts.table(study)
     assert set(rows["verdict"]) == {UNTESTED} and rows[["value", "low", "high"]].isna().all(axis=None)
     reasons = set(rows["reason"])
     assert ("no record yet" in reasons) == study.recorded and ("run chapter 04" in reasons) != study.recorded
@@ -337,14 +337,14 @@ def test_local_records_without_their_data_are_not_tested(tmp_path: Path) -> None
 
 def test_a_study_that_computes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="compute=False"):
-        claims.table(study_of(tmp_path, compute=True))
+        verdicts.table(study_of(tmp_path, compute=True))
 
 
 # --- what is shown ------------------------------------------------------------------------------------------------
 
 
 def test_table(matrix: Study) -> None:
-    rows = claims.table(matrix)
+    rows = verdicts.table(matrix)
     assert len(rows) == len(CLAIMS) and set(rows["verdict"]) <= set(VERDICTS)
     tested = rows[rows["verdict"] != UNTESTED]
     assert ((tested["low"] <= tested["value"]) & (tested["value"] <= tested["high"])).all()
@@ -353,7 +353,7 @@ def test_table(matrix: Study) -> None:
 
 
 def test_text(matrix: Study) -> None:
-    text = claims.text(matrix)
+    text = verdicts.text(matrix)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 120 and lines[0].split() == ["claim", "paper", "test", "our", "record", "verdict"]
     row = next(line for line in lines if "uses backgrounds" in line)
@@ -365,7 +365,7 @@ def test_text(matrix: Study) -> None:
 
 def test_markdown(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_module, "profile_named", lambda name: PROFILE)
-    text = claims.markdown(study_of(tmp_path, compute=False))
+    text = verdicts.markdown(study_of(tmp_path, compute=False))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {6} and text.endswith("|\n::::\n")
     assert len(table) == 2 + len(CLAIMS) + len({claim.chapter for claim in CLAIMS})
@@ -379,12 +379,12 @@ def test_markdown(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_markdown_without_a_record(tmp_path: Path) -> None:
-    text = claims.markdown(study_of(tmp_path, compute=False))
+    text = verdicts.markdown(study_of(tmp_path, compute=False))
     assert "ur record" not in text and "This run (profile `tiny`)" in text
 
 
 def test_markdown_of_the_record_alone(matrix: Study) -> None:
-    text = claims.markdown(matrix)
+    text = verdicts.markdown(matrix)
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {5} and "our record (photographs)" in table[0]
     assert "his run" not in text and "- Our record (photographs): holds" in text
@@ -398,7 +398,7 @@ def test_a_network_that_learned_nothing_decides_no_claim(monkeypatch: pytest.Mon
     def models() -> dict[str, SimpleNamespace]:
         return {n: SimpleNamespace(gap=lambda n=n: gap[n], accuracy=lambda test, n=n: right[n]) for n in gap}
 
-    monkeypatch.setattr(q.experiments, "architectures", lambda study: models())
+    monkeypatch.setattr(q.trainings, "architectures", lambda study: models())
     assert q.smallest_gap(study) == gap["bad"]
     right["bad"] = Estimate(0.13, 0.11, 0.16)
     with pytest.raises(q.Untestable, match="bad learned nothing"):
@@ -428,13 +428,13 @@ def test_the_command_prints_the_table(run: Callable[..., str], matrix: Study, mo
     assert run("claims").splitlines()[-1].startswith("control: holds 0,")
     assert run("claims", "--profile", "smoke").splitlines()[-1].startswith("smoke: holds 0,")
     monkeypatch.setattr(study_module, "profile_named", lambda name: PROFILE)
-    assert run("claims", "--committed") == claims.text(matrix) + "\n"
+    assert run("claims", "--committed") == verdicts.text(matrix) + "\n"
     assert run("claims", "--committed").splitlines()[0].split()[3:5] == ["our", "record"]
 
 
 def test_the_book_gets_the_table(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     study_of(tmp_path)
     told: dict[str, Callable[[], str]] = {}
-    monkeypatch.setattr(in9.book, "run_book", lambda profile, **options: told.update(options["fragments"]))
+    monkeypatch.setattr(in9.book.render, "run_book", lambda profile, **options: told.update(options["fragments"]))
     run("book", "--profile", "smoke")
     assert list(told) == ["claims.md"] and "This run (profile `smoke`)" in told["claims.md"]()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from in9.classifiers import (
+from in9.errors import In9Error
+from in9.taxonomy import NUM_CLASSES, UNMAPPED, imagenet_to_in9
+from in9.training.networks import (
     IN9_MEAN,
     IN9_STD,
     SMALL_NETWORKS,
@@ -15,8 +17,6 @@ from in9.classifiers import (
     architectures,
     create,
 )
-from in9.errors import In9Error
-from in9.taxonomy import NUM_CLASSES, UNMAPPED, imagenet_to_in9
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import in9.book
+import in9.book.render
 from in9.cli import _assignments, main
-from in9.collection import Collection
+from in9.data.dataset import Dataset
 from in9.errors import In9Error
-from in9.records import Record, Store
+from in9.evaluation.records import Record, Store
 
 
 @pytest.fixture
@@ -91,11 +91,11 @@ def build(run, out: Path, *more: object) -> tuple[int, str, str]:
 def test_build_and_export(run, tmp_path: Path) -> None:
     status, out, _ = build(run, tmp_path / "drawn", "--set", "rho=0.5", "--seed", 3)
     assert status == 0
-    collection = Collection(tmp_path / "drawn")
-    assert collection.settings["source_settings"]["rho"] == 0.5 and collection.settings["seed"] == 3
+    dataset = Dataset(tmp_path / "drawn")
+    assert dataset.settings["source_settings"]["rho"] == 0.5 and dataset.settings["seed"] == 3
     table, _, closing = out.strip().rpartition("\n")
     assert "accepted" in table and "dog" in table and "108" in table
-    assert f"{collection.path}: 108 images; with a good mask" in closing and collection.hash in closing
+    assert f"{dataset.path}: 108 images; with a good mask" in closing and dataset.hash in closing
     assert "test" in closing and "train" in closing
 
     status, out, err = run("export", tmp_path / "drawn", tmp_path / "released")
@@ -133,11 +133,11 @@ def test_a_build_that_cannot_be_says_why(
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
 
 
-def test_export_needs_a_collection_and_a_split(run, tmp_path: Path, collection: Collection) -> None:
+def test_export_needs_a_collection_and_a_split(run, tmp_path: Path, dataset: Dataset) -> None:
     status, _, err = run("export", tmp_path / "nothing", tmp_path / "out")
     one_sentence(status, err)
-    assert "is not a collection" in err and "in9 build" in err
-    status, _, err = run("export", collection.path, tmp_path / "out", "--split", "tset")
+    assert "is not a dataset" in err and "in9 build" in err
+    status, _, err = run("export", dataset.path, tmp_path / "out", "--split", "tset")
     one_sentence(status, err)
     assert "Did you mean 'test'" in err
     assert not (tmp_path / "out").exists()
@@ -202,7 +202,7 @@ def test_ctrl_c_is_status_130_with_a_sentence(run, monkeypatch: pytest.MonkeyPat
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("in9.study.Study.matrix", interrupted)
+    monkeypatch.setattr("in9.study.study.Study.matrix", interrupted)
     status, out, err = run("train", "--profile", "smoke")
     assert status == 130 and out == ""
     assert err == "in9: stopped; the same command goes on from here.\n"
@@ -212,7 +212,7 @@ def test_an_error_that_is_ours_shows_its_traceback(run, monkeypatch: pytest.Monk
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(in9.book, "run_book", broken)
+    monkeypatch.setattr(in9.book.render, "run_book", broken)
     with pytest.raises(ZeroDivisionError):
         run("book")
 
@@ -220,9 +220,9 @@ def test_an_error_that_is_ours_shows_its_traceback(run, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("status", [1, 130])
 def test_a_book_that_failed_says_so_itself(run, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     def failed(*arguments: object, **options: object) -> None:
-        raise in9.book.BookFailed("one\ntwo\nthree", status)
+        raise in9.book.render.BookFailed("one\ntwo\nthree", status)
 
-    monkeypatch.setattr(in9.book, "run_book", failed)
+    monkeypatch.setattr(in9.book.render, "run_book", failed)
     assert run("book") == (status, "", "one\ntwo\nthree\n")
 
 
@@ -232,7 +232,7 @@ def test_book_hands_on_what_it_was_told(run, monkeypatch: pytest.MonkeyPatch) ->
     def remember(profile: str, **options: object) -> None:
         told.update(options, profile=profile)
 
-    monkeypatch.setattr(in9.book, "run_book", remember)
+    monkeypatch.setattr(in9.book.render, "run_book", remember)
     status, _, _ = run(
         "book", "--profile", "tiny", "--only", "03", "--only", "1", "--set", "rho=0.5", "--set", "a=b", "--fresh"
     )
@@ -253,4 +253,4 @@ def test_assignments() -> None:
 def test_fetch_knows_its_data_sets(run) -> None:
     status, _, err = run("fetch", "release")
     one_sentence(status, err)
-    assert "no data set to fetch 'release'. Did you mean 'released'" in err
+    assert "no dataset to fetch 'release'. Did you mean 'released'" in err

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from in9.calibration import dial_profile
-from in9.evaluation import TEST_SETS
-from in9.measuring import rerun
-from in9.profiles import profile_named
-from in9.recipes import TRAINING_SETS
-from in9.study import Answers, Study
-from in9.workspace import Workspace, find_workspace
+from in9.evaluation.predictions import TEST_SETS
+from in9.experiments.controls import dial_profile
+from in9.experiments.measuring import rerun
+from in9.study.profile import profile_named
+from in9.study.study import Answers, Study
+from in9.study.workspace import Workspace, find_workspace
+from in9.training.recipe import TRAINING_SETS
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,14 +35,14 @@ def test_give_the_gaps_and_the_sizes(study: Study) -> None:
     gaps = study.gaps().set_index("train")
     matrix = study.matrix(["original"]).set_index("test")["accuracy"]
     assert gaps.loc["original", "gap"] == pytest.approx(matrix["mixed_same"] - matrix["mixed_rand"])
-    assert set(study.dataset()["split"]) == {"train", "validation", "test"}
+    assert set(study.outcomes()["split"]) == {"train", "validation", "test"}
 
 
 def test_were_measured_on_one_data_set_and_say_how(study: Study) -> None:
     records = study.evaluations(study.recipes())
     assert len({record.data for record in records}) == 1
     sizes = {len(Answers([record]).labels("original")) for record in records}
-    assert sizes == {int(study.dataset().query("split == 'test' and outcome == 'accepted'")["count"].sum())}
+    assert sizes == {int(study.outcomes().query("split == 'test' and outcome == 'accepted'")["count"].sum())}
     for record in records:
         facts = record.provenance
         assert facts["when"] and facts["seconds"] > 0 and facts["commit"] and facts["processor"]

@@ -19,17 +19,19 @@ import pytest
 import test_study
 import torch
 
-from in9 import chapters, engines, training
-from in9.augmentation import Augmentation
-from in9.chapters import Chapter
-from in9.collection import Collection
-from in9.engines import run_in_processes, run_units, visible_gpus
+from in9.book import notebooks
+from in9.book.notebooks import Chapter
+from in9.data.dataset import Dataset
 from in9.errors import In9Error
-from in9.recipes import Recipe
-from in9.records import Record, plain
-from in9.study import Study
-from in9.units import Unit, run_unit
-from in9.workspace import Workspace
+from in9.evaluation.records import Record, plain
+from in9.study import executors
+from in9.study.executors import run_in_processes, run_units, visible_gpus
+from in9.study.jobs import Unit, run_unit
+from in9.study.study import Study
+from in9.study.workspace import Workspace
+from in9.training import loop
+from in9.training.augmentation import Augmentation
+from in9.training.recipe import Recipe
 
 # Ray leaves the processes and files that it opened to end by themselves, and Python says so when it forgets them.
 pytestmark = [
@@ -45,9 +47,9 @@ PROFILE = replace(
 
 
 @pytest.fixture
-def study(collection: Collection, tmp_path: Path) -> Study:
+def study(dataset: Dataset, tmp_path: Path) -> Study:
     """A study whose data is built and in which nothing was measured yet."""
-    shutil.copytree(collection.path, tmp_path / "data" / "trial")
+    shutil.copytree(dataset.path, tmp_path / "data" / "trial")
     return Study(PROFILE, device="cpu", workspace=Workspace(tmp_path), progress=False)
 
 
@@ -82,9 +84,9 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         two = {"address": "local", "num_cpus": 2, "num_gpus": 0}
         try:
-            ray = stack.enter_context(engines._cluster(**two))
+            ray = stack.enter_context(executors._cluster(**two))
         except In9Error:  # Ray has limits of its own on how long its processes may take to start
-            ray = stack.enter_context(engines._cluster(**two))
+            ray = stack.enter_context(executors._cluster(**two))
         yield ray
     assert not ray.is_initialized()
     gc.collect()  # the warning above, while it is expected
@@ -110,7 +112,7 @@ def test_a_study_runs_its_units_with_its_engine(study: Study, monkeypatch: pytes
         asked.append((device, jobs))
         yield from run_in_processes(units, device, 1)
 
-    monkeypatch.setitem(engines.ENGINES, "ray", remember)
+    monkeypatch.setitem(executors.ENGINES, "ray", remember)
     ours = Study(PROFILE, device="cpu", jobs=7, engine="ray", workspace=study.workspace, progress=False)
     assert len(ours.evaluations([PROFILE.recipe])) == 1 and asked == [("cpu", 7)]
 
@@ -126,7 +128,7 @@ def test_a_chapter_is_told_the_engine(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("papermill.execute_notebook", remember)
     for engine in ("ray", None):
-        chapters.execute(Chapter(chapter), {}, tmp_path, tmp_path / "out.ipynb", engine)
+        notebooks.execute(Chapter(chapter), {}, tmp_path, tmp_path / "out.ipynb", engine)
     assert told[0]["IN9_ENGINE"] == "ray" and "IN9_ENGINE" not in told[1]
 
 
@@ -162,9 +164,9 @@ def which_gpu(unit: Unit, device: str) -> tuple[int, str | None, str]:
 def test_each_gpu_has_a_process_that_sees_no_other(
     study: Study, monkeypatch: pytest.MonkeyPatch, device: str, jobs: int | None, seen: list[str]
 ) -> None:
-    monkeypatch.setattr(engines, "pick_device", torch.device)
+    monkeypatch.setattr("in9.study.executors.pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(engines, "_run_in_worker", which_gpu)
+    monkeypatch.setattr("in9.study.executors._run_in_worker", which_gpu)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     units = units_of(study, *({"seed": seed} for seed in range(6)))
     found: set[Any] = {record for _, record in run_in_processes(units, device, jobs)}
@@ -173,9 +175,9 @@ def test_each_gpu_has_a_process_that_sees_no_other(
 
 
 def test_one_gpu_by_name_runs_one_unit_after_the_other(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "pick_device", torch.device)
+    monkeypatch.setattr("in9.study.executors.pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(engines, "run_unit", lambda unit, device, check: (os.getpid(), device))
+    monkeypatch.setattr("in9.study.executors.run_unit", lambda unit, device, check: (os.getpid(), device))
     found: list[Any] = [record for _, record in run_in_processes(units_of(study, {}, {"seed": 1}), "cuda:1")]
     assert found == [(os.getpid(), "cuda:1")] * 2
 
@@ -187,15 +189,15 @@ def test_one_gpu_by_name_runs_one_unit_after_the_other(study: Study, monkeypatch
     ("device", "gpus", "expected"), [("auto", 0, "cpu"), ("auto", 2, "cuda"), ("cuda:1", 1, "cuda"), ("cpu", 4, "cpu")]
 )
 def test_ray_decides_which_gpu(device: str, gpus: float, expected: str) -> None:
-    assert engines._device(device, gpus) == expected
+    assert executors._device(device, gpus) == expected
 
 
 def test_a_machine_without_the_data_says_so(study: Study) -> None:
     (unit,) = units_of(study, {})
-    away = replace(unit, collection=study.workspace.data / "nowhere")
-    for one, content in ((unit, "0" * 16), (away, study.collection.hash)):
+    away = replace(unit, dataset=study.workspace.data / "nowhere")
+    for one, content in ((unit, "0" * 16), (away, study.dataset.hash)):
         with pytest.raises(In9Error, match=r"does not have this run's data in .* on a disk that all machines share"):
-            engines._run_in_task(one, "cpu", content)
+            executors._run_in_task(one, "cpu", content)
     assert not unit.scratch.exists()
 
 
@@ -227,10 +229,10 @@ def test_a_worker_that_is_killed_is_replaced_and_its_unit_goes_on(
                 if epoch == 2 and log.read_text().count("2") == 1:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        training.CHECKPOINT_EVERY = 0.0  # after each epoch
+        loop.CHECKPOINT_EVERY = 0.0  # after each epoch
         return run_unit(unit, device, check)
 
-    monkeypatch.setattr(engines, "_run_in_task", killed_once)
+    monkeypatch.setattr("in9.study.executors._run_in_task", killed_once)
     there = [record for _, record in run_units(units, "cpu", engine="ray")]
     assert log.read_text() == "012" + "23"  # the second worker goes on from the checkpoint
     here = [record for _, record in run_in_processes(elsewhere(units, tmp_path / "local"), "cpu", 1)]
@@ -245,7 +247,7 @@ def test_a_unit_whose_workers_die_is_given_up(study: Study, ray: Any) -> None:
 
     gone = SimpleNamespace(get=get, exceptions=ray.exceptions)
     with pytest.raises(In9Error, match=r"Training on original was given up: its workers died \(WorkerCrashedError\);"):
-        engines._result(gone, None, units_of(study, {})[0])
+        executors._result(gone, None, units_of(study, {})[0])
     assert study.store.all() == []
 
 
@@ -265,7 +267,7 @@ def test_ctrl_c_cancels_what_runs_and_keeps_what_finished(study: Study, ray: Any
             assert unit is quick
             asked = time.monotonic()
             raise KeyboardInterrupt
-    assert time.monotonic() - asked < engines.PATIENCE  # it ended, and was not only left alone
+    assert time.monotonic() - asked < executors.PATIENCE  # it ended, and was not only left alone
     assert [record.settings for record in study.store.all()] == [quick.settings]
 
 
@@ -291,4 +293,4 @@ def test_an_address_where_nobody_listens_is_said_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(In9Error, match=r"^No Ray cluster answers at 127\.0\.0\.1:1 "):
-        next(engines.run_units([], engine="ray"), None)
+        next(executors.run_units([], engine="ray"), None)

@@ -9,25 +9,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from in9 import statistics
-from in9.collection import Collection
+from in9.data.dataset import Dataset
+from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
 from in9.errors import In9Error
-from in9.evaluation import TEST_SETS, measure, predict, predict_all, predict_variant
-from in9.records import from_digits
+from in9.evaluation import estimates
+from in9.evaluation.measurements import measure_evaluation as measure
+from in9.evaluation.predictions import TEST_SETS, predict, predict_all, predict_variant
+from in9.evaluation.records import from_digits
 from in9.taxonomy import CHANCE, NUM_CLASSES
-from in9.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def pool(collection: Collection) -> Pool:
-    return load_pool(collection, "test")
+def pool(dataset: Dataset) -> Pool:
+    return load_pool(dataset, "test")
 
 
 @pytest.fixture(scope="module")
-def whole(collection: Collection) -> Pool:
-    return load_pool(collection, "test", accepted=False)
+def whole(dataset: Dataset) -> Pool:
+    return load_pool(dataset, "test", accepted=False)
 
 
 def constant(label: int) -> Callable[[Tensor], Tensor]:
@@ -79,7 +80,7 @@ def test_a_constant_classifier_scores_chance(pool: Pool, whole: Pool, label: int
     assert tuple(answers) == TEST_SETS
     for test, predictions in answers.items():
         labels = (whole if test == "in9l" else pool).labels.numpy()
-        assert statistics.accuracy(predictions == labels, labels).value == pytest.approx(CHANCE)
+        assert estimates.accuracy(predictions == labels, labels).value == pytest.approx(CHANCE)
 
 
 def test_an_oracle_that_reads_the_pixels_is_always_right(pool: Pool, whole: Pool) -> None:
@@ -132,9 +133,9 @@ def test_an_unknown_test_set_lists_those_that_exist(pool: Pool) -> None:
 
 
 def test_a_measurement_is_digits_that_give_the_predictions_back(
-    collection: Collection, pool: Pool, whole: Pool, network: torch.nn.Module
+    dataset: Dataset, pool: Pool, whole: Pool, network: torch.nn.Module
 ) -> None:
-    results = measure(network, collection, torch.device("cpu"), {"test_seed": 3})
+    results = measure(network, dataset, torch.device("cpu"), {"test_seed": 3})
     expected = predict_all(network, pool, whole, seed=3)
     assert {name: from_digits(text).tolist() for name, text in results["predictions"].items()} == {
         name: answers.tolist() for name, answers in expected.items()

@@ -15,27 +15,27 @@ import pytest
 import torch
 from PIL import Image
 
-from in9 import calibration, explore
-from in9.chapters import Chapter, execute
-from in9.classifiers import Classifier, create
-from in9.collection import Collection
+from in9.book import explore
+from in9.book.explore import ALONE, Stage, look, mixed_variant, pair_html, pairs_html, pictures, set_stage, verdict
+from in9.book.notebooks import Chapter, execute
+from in9.data.dataset import Dataset
+from in9.data.variants import VARIANTS, compose, load_pool
 from in9.errors import In9Error
-from in9.explore import ALONE, Stage, look, mixed_variant, pair_html, pairs_html, pictures, set_stage, verdict
-from in9.maps import saliency_maps
-from in9.statistics import Estimate
-from in9.study import NotMeasured, Study
+from in9.evaluation.estimates import Estimate
+from in9.evaluation.saliency.maps import saliency_maps
+from in9.study.study import NotMeasured, Study
+from in9.study.workspace import Workspace
 from in9.taxonomy import CLASS_NAMES
-from in9.variants import VARIANTS, compose, load_pool
-from in9.workspace import Workspace
+from in9.training.networks import Classifier, create
 
 PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def stage(collection: Collection, network: Classifier) -> Stage:
+def stage(dataset: Dataset, network: Classifier) -> Stage:
     """The control images, a trained network, and one that knows nothing."""
     other = create("small_resnet_w8_b1", seed=5).eval()
-    return Stage(load_pool(collection, "test"), {"original": network.eval(), "mixed_rand": other})
+    return Stage(load_pool(dataset, "test"), {"original": network.eval(), "mixed_rand": other})
 
 
 @pytest.fixture(scope="module")
@@ -257,13 +257,13 @@ def test_the_widget_follows_its_controls(stage: Stage, monkeypatch: pytest.Monke
     assert number.max == len(stage.members(3))
 
 
-def test_the_dials_widget(collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dials_widget(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
         def __init__(self) -> None:
-            self.collection = collection
+            self.dataset = dataset
 
-    monkeypatch.setattr(calibration, "dial", lambda study: FOUND)
-    monkeypatch.setattr(calibration, "dial_studies", lambda study: {rho: Fake() for rho in FOUND})
+    monkeypatch.setattr("in9.experiments.controls.dial", lambda study: FOUND)
+    monkeypatch.setattr("in9.experiments.controls.dial_studies", lambda study: {rho: Fake() for rho in FOUND})
     study = Study("smoke", workspace=Workspace(tmp_path), progress=False)
     assert explore.dial(study).data.count("class='position'") == 3  # nobody is there to move it
     monkeypatch.setattr(explore, "live", lambda: True)
@@ -291,7 +291,7 @@ def test_a_front_end_is_told_from_a_program(asks: bool) -> None:
 
     try:
         client.execute_interactive(
-            "from in9.explore import live; print(live())", allow_stdin=asks, output_hook=hear, timeout=120
+            "from in9.book.explore import live; print(live())", allow_stdin=asks, output_hook=hear, timeout=120
         )
     finally:
         client.stop_channels()

@@ -10,23 +10,23 @@ import pytest
 import torch
 from PIL import Image
 
-from in9 import export as exporting
+from in9.data import export as exporting
+from in9.data.export import export
+from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 from in9.errors import In9Error
-from in9.export import export
 from in9.taxonomy import CLASSES
-from in9.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 
 FOLDERS = [one.folder for one in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def exported(collection, tmp_path_factory):
-    return export(collection, tmp_path_factory.mktemp("export") / "in9", progress=False)
+def exported(dataset, tmp_path_factory):
+    return export(dataset, tmp_path_factory.mktemp("export") / "in9", progress=False)
 
 
 @pytest.fixture(scope="module")
-def pool(collection):
-    return load_pool(collection, "test")
+def pool(dataset):
+    return load_pool(dataset, "test")
 
 
 def entries(path):
@@ -87,19 +87,19 @@ def test_backgrounds_are_listed(exported, pool):
     assert all(row["folder"] == row["background_folder"] for row in same)
 
 
-def test_another_split_and_seed(collection, exported, tmp_path):
-    other = export(collection, tmp_path / "out", split="train", seed=1, progress=False)
+def test_another_split_and_seed(dataset, exported, tmp_path):
+    other = export(dataset, tmp_path / "out", split="train", seed=1, progress=False)
     names = {path.name for path in other.rglob("*.png")}
     assert len(names) == 36 and not names & {path.name for path in exported.rglob("*.png")}
     with pytest.raises(In9Error, match="no split 'val'"):
-        export(collection, tmp_path / "val", split="val")
+        export(dataset, tmp_path / "val", split="val")
     assert entries(tmp_path) == ["out"]
 
 
-def renamed(collection, rename):
-    """The collection with other ids, as a source with folders in its ids has them."""
-    copy = type(collection)(collection.path)
-    copy.table = collection.table.assign(id=[rename(row) for row in range(len(collection.table))])
+def renamed(dataset, rename):
+    """The dataset with other ids, as a source with folders in its ids has them."""
+    copy = type(dataset)(dataset.path)
+    copy.table = dataset.table.assign(id=[rename(row) for row in range(len(dataset.table))])
     return copy
 
 
@@ -111,21 +111,21 @@ def renamed(collection, rename):
         (lambda row: f"part_{row}/image.JPEG", "part_{row}_image.JPEG"),  # else they would all be called image
     ],
 )
-def test_names_from_ids_with_folders(collection, tmp_path, monkeypatch, rename, expected):
+def test_names_from_ids_with_folders(dataset, tmp_path, monkeypatch, rename, expected):
     monkeypatch.setattr(exporting, "VARIANTS", ("original",))
-    out = export(renamed(collection, rename), tmp_path / "out", progress=False)
+    out = export(renamed(dataset, rename), tmp_path / "out", progress=False)
     found = {path.name for path in (out / "original" / "val").glob("*/*.png")}
-    assert found == {expected.format(row=row) + ".png" for row in collection.indices("test")}
+    assert found == {expected.format(row=row) + ".png" for row in dataset.indices("test")}
 
 
-def test_what_is_there_is_left_alone(collection, tmp_path):
+def test_what_is_there_is_left_alone(dataset, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(In9Error, match="already exists; choose a new folder or remove it"):
-        export(collection, tmp_path / "out", progress=False)
+        export(dataset, tmp_path / "out", progress=False)
     assert entries(tmp_path) == ["out"] and entries(tmp_path / "out") == []
 
 
-def test_a_stopped_export_never_looks_finished(collection, tmp_path, monkeypatch):
+def test_a_stopped_export_never_looks_finished(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "VARIANTS", ("original",))
     out = tmp_path / "out"
     for error, raised in (
@@ -139,8 +139,8 @@ def test_a_stopped_export_never_looks_finished(collection, tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(exporting.np, "save", failing)
             with pytest.raises(raised):
-                export(collection, out, progress=False)
+                export(dataset, out, progress=False)
         assert not out.exists()
     (tmp_path / "out.partial" / "left.txt").write_text("from before")
-    export(collection, out, progress=False)
+    export(dataset, out, progress=False)
     assert entries(tmp_path) == ["out"] and entries(out) == ["backgrounds.csv", "fg_mask", "original"]

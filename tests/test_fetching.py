@@ -12,13 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from in9 import fetching
-from in9.downloads import FETCHABLE, fetch_released
+from in9.data.downloads import FETCHABLE, fetch_released
+from in9.data.export import export
+from in9.data.fetch import Fetched, checksum_of, fetch
+from in9.data.released import Released
+from in9.data.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 from in9.errors import In9Error
-from in9.export import export
-from in9.fetching import Fetched, checksum_of, fetch
-from in9.sources.released import Released
-from in9.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 
 CONTENT = bytes(range(256)) * 4000  # about one piece
 CUT = 300_000
@@ -146,7 +145,7 @@ def test_a_download_stopped_before_its_check_is_not_fetched_again(server, tmp_pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetching, "checksum_of", stop)
+        patch.setattr("in9.data.fetch.checksum_of", stop)
         with pytest.raises(KeyboardInterrupt):
             fetch(f"{server.address}/data.zip", path, SHA, progress=False)
     assert not path.exists()
@@ -197,7 +196,7 @@ def test_what_cannot_be_had(server, tmp_path, address, reason):
 
 
 def test_a_silent_server(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr("in9.data.fetch.TIMEOUT", (0.2, 0.2))
     monkeypatch.setattr(Handler, "do_GET", lambda handler: threading.Event().wait(0.6))
     with pytest.raises(In9Error, match=r"\(the server does not answer\)"):
         fetch(f"{server.address}/data.zip", tmp_path / "data.zip", progress=False)
@@ -211,13 +210,13 @@ def test_a_full_disk_and_a_place_that_cannot_be_written(server, tmp_path, monkey
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fetching.tqdm, "update", full)
+    monkeypatch.setattr("in9.data.fetch.tqdm.update", full)
     with pytest.raises(In9Error, match=r"disk is full while writing .* it goes on where it stopped"):
         fetch(f"{server.address}/data.zip", tmp_path / "data.zip", progress=False)
     assert not (tmp_path / "data.zip").exists()
 
 
-# ---- the data sets ---------------------------------------------------------------------------------------------------
+# ---- the datasets ---------------------------------------------------------------------------------------------------
 
 
 def taped(folder, top="bg_challenge", mode="w:gz"):
@@ -236,8 +235,8 @@ def zipped(folder):
 
 
 @pytest.fixture(scope="module")
-def exported(collection, tmp_path_factory):
-    return export(collection, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
+def exported(dataset, tmp_path_factory):
+    return export(dataset, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +331,7 @@ def test_tiny_imagenet(server, tmp_path):
 
 
 def test_by_name(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("in9.sources.tiny_imagenet.cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr("in9.data.sources.tiny_imagenet.cache", lambda: tmp_path / "cache")
     found = FETCHABLE["tiny-imagenet"](url=f"{server.address}/data.zip", checksum=SHA, progress=False)
     assert found.path == tmp_path / "cache" / "tiny-imagenet-200.zip" and found.checksum == checksum_of(found.path)
     with pytest.raises(In9Error, match="is there but has not the checksum"):  # the source looks in the same place

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from in9.geometry import Crop, area, canvas_rows_and_columns, intersection, strip, tile_image
-from in9.sources import Rejected
+from in9.data.boxes import Crop, area, canvas_rows_and_columns, intersection, strip, tile_image
+from in9.data.source import Rejected
 
 
 def naive_tiles(image, box):

@@ -18,8 +18,8 @@ mpl.use("Agg")
 
 from matplotlib.figure import Figure
 
-from in9.chapters import Chapter, find_chapters
-from in9.workspace import HOME_VARIABLE, find_workspace
+from in9.book.notebooks import Chapter, find_chapters
+from in9.study.workspace import HOME_VARIABLE, find_workspace
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"

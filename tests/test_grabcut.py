@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from in9.geometry import Crop
-from in9.grabcut import ATTEMPTS, check_box, check_mask, find_mask, segment
-from in9.sources import MaskRule, Photo, Rejected
-from in9.sources.synthetic import Synthetic
+from in9.data.boxes import Crop
+from in9.data.masks import ATTEMPTS, check_box, check_mask, find_mask, segment
+from in9.data.source import MaskRule, Photo, Rejected
+from in9.data.sources.synthetic import Synthetic
 
 WHOLE = (0, 0, 100, 100)
 RULE = MaskRule()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from in9.building import build
+from in9.data.archive import Archive
+from in9.data.build import build
+from in9.data.source import Example, Rejected, balanced
+from in9.data.sources import open_source
+from in9.data.sources.imagenet import ImageNet
 from in9.errors import In9Error
-from in9.sources import Example, Rejected, balanced, open_source
-from in9.sources.archive import Archive
-from in9.sources.imagenet import ImageNet
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, imagenet_to_in9, imagenet_wnids, label_of_wnid
 
 WIDTH, HEIGHT, BOX = 60, 44, (20, 12, 40, 32)
@@ -357,7 +358,7 @@ def test_a_share_of_the_training_images_for_validation(tmp_path):
     assert {one.split for one in ImageNet(root, test_on="train", validation=0.5).examples()} == {"test"}
 
 
-# ---- collections -----------------------------------------------------------------------------------------------------
+# ---- datasets -----------------------------------------------------------------------------------------------------
 
 
 def content(path):
@@ -368,7 +369,7 @@ def made(source, out, **options):
     return build(source, out, **({"workers": 1, "progress": False} | options))
 
 
-def test_every_layout_gives_the_same_collection(tmp_path):
+def test_every_layout_gives_the_same_dataset(tmp_path):
     one = made(ImageNet(folder(kaggle(), tmp_path / "kaggle"), image_size=32), tmp_path / "one")
     packed_source = ImageNet(packed(torchvision(), tmp_path / "all.zip"), image_size=32)
     other = made(packed_source, tmp_path / "other")
@@ -397,8 +398,8 @@ def test_every_reason_is_counted_and_the_build_goes_on(tmp_path):
     files[box.format(5)] = annotation((0, 10, 15, 40))
     files[box.format(6)] = b"<annotation"
     source = ImageNet(folder(files, tmp_path / "files"), test_on="train", balance=False, image_size=32)
-    collection = made(source, tmp_path / "out")
-    outcomes = collection.outcomes()
+    dataset = made(source, tmp_path / "out")
+    outcomes = dataset.outcomes()
     assert set(outcomes["split"]) == {"test"}
     mine = outcomes[outcomes["class"] == "dog"]
     assert dict(zip(mine["outcome"], mine["count"], strict=True)) == {
@@ -411,8 +412,8 @@ def test_every_reason_is_counted_and_the_build_goes_on(tmp_path):
         "box lies outside the image or crop": 1,
         "annotation is damaged": 1,
     }
-    assert collection.manifest["unusable"][0]["id"] == f"train/{DOG}/{DOG}_0"
-    assert len(collection.indices("test", accepted=False)) == 8 + 7  # IN-9L holds what has no good box
+    assert dataset.manifest["unusable"][0]["id"] == f"train/{DOG}/{DOG}_0"
+    assert len(dataset.indices("test", accepted=False)) == 8 + 7  # IN-9L holds what has no good box
 
 
 def test_accepted_images_are_balanced_too(tmp_path):
@@ -420,18 +421,18 @@ def test_accepted_images_are_balanced_too(tmp_path):
     for index in range(3):
         files[f"Annotations/train/{DOG}/{DOG}_{index}.xml"] = annotation()
     root = folder(files, tmp_path / "files")
-    collection = made(ImageNet(root, image_size=32), tmp_path / "out")
-    labels = collection.table["label"].to_numpy()
+    dataset = made(ImageNet(root, image_size=32), tmp_path / "out")
+    labels = dataset.table["label"].to_numpy()
     for split, number, everything in (("train", 1, 4), ("test", 2, 2)):
-        assert np.bincount(labels[collection.indices(split)]).tolist() == [number] * 9
-        assert np.bincount(labels[collection.indices(split, accepted=False)]).tolist() == [everything] * 9
-    outcomes = collection.outcomes().groupby("outcome")["count"].sum()
+        assert np.bincount(labels[dataset.indices(split)]).tolist() == [number] * 9
+        assert np.bincount(labels[dataset.indices(split, accepted=False)]).tolist() == [everything] * 9
+    outcomes = dataset.outcomes().groupby("outcome")["count"].sum()
     assert outcomes["removed to balance the classes"] == 8 * 3 and outcomes["no box"] == 3
-    removed = collection.table[collection.table["reason"].str.startswith("removed")]
+    removed = dataset.table[dataset.table["reason"].str.startswith("removed")]
     assert set(removed["fine"]) == set(WNIDS[1:]) and not removed["accepted"].any()
     other = made(ImageNet(root, image_size=32, balance=False), tmp_path / "all")
     assert other.table["accepted"].sum() == 1 + 8 * 4 + 9 * 2
-    kept = collection.table.loc[collection.table["accepted"], "id"]
+    kept = dataset.table.loc[dataset.table["accepted"], "id"]
     again = made(ImageNet(root, image_size=32), tmp_path / "seed", seed=3).table.query("accepted")["id"]
     assert len(again) == len(kept) and set(again) != set(kept) <= set(other.table["id"])
 

@@ -11,16 +11,16 @@ from types import MappingProxyType
 import pytest
 from test_experiments import PROFILE, furnished
 
-from in9 import measuring
-from in9 import study as study_module
-from in9.claims import NO_RECORD, findings
-from in9.collection import Collection
+from in9.data.dataset import Dataset
 from in9.errors import In9Error
-from in9.measuring import keep, measure, parts_named, rerun
-from in9.recipes import TRAINING_SETS
-from in9.records import Store
-from in9.study import Study
-from in9.workspace import Workspace
+from in9.evaluation.records import Store
+from in9.experiments import measuring
+from in9.experiments.measuring import keep, measure, parts_named, rerun
+from in9.experiments.verdicts import NO_RECORD, findings
+from in9.study import study as study_module
+from in9.study.study import Study
+from in9.study.workspace import Workspace
+from in9.training.recipe import TRAINING_SETS
 
 TRIAL = replace(
     PROFILE,
@@ -42,9 +42,9 @@ def said() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workspace(collection: Collection, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Workspace:
+def workspace(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Workspace:
     """A project in which everything was measured."""
-    workspace = furnished(Workspace(tmp_path_factory.mktemp("measuring")), collection)
+    workspace = furnished(Workspace(tmp_path_factory.mktemp("measuring")), dataset)
     measure(open_study(workspace), say=said.append)
     return workspace
 
@@ -77,12 +77,12 @@ def test_every_part_is_measured_once(workspace: Workspace, said: list[str], idle
 
 
 def test_the_first_round_trains_every_network_once_and_the_second_measures_the_rest(
-    collection: Collection, tmp_path: Path
+    dataset: Dataset, tmp_path: Path
 ) -> None:
-    workspace = furnished(Workspace(tmp_path), collection)
+    workspace = furnished(Workspace(tmp_path), dataset)
     parts = parts_named(["matrix", "calibration", "adversarial", "remedies"])
     first = measuring._planned(open_study(workspace), parts)
-    trained = [unit.weights(Collection(unit.collection)) for unit in first]
+    trained = [unit.weights(Dataset(unit.dataset)) for unit in first]
     assert len(set(trained)) == len(trained)
     assert {unit.recipe.train_on for unit in first} == {*TRAINING_SETS, "original+mixed_rand"}
     assert not any(unit.recipe.head_on for unit in first)
@@ -90,7 +90,7 @@ def test_the_first_round_trains_every_network_once_and_the_second_measures_the_r
         pass
     second = measuring._planned(open_study(workspace), parts)
     assert {unit.kind for unit in second} == {"adversarial", "more_draws", "evaluation"}
-    assert all(unit.recipe.head_on or unit.weights(Collection(unit.collection)).is_file() for unit in second)
+    assert all(unit.recipe.head_on or unit.weights(Dataset(unit.dataset)).is_file() for unit in second)
     for _ in open_study(workspace).run(second, "the rest"):
         pass
     assert measuring._planned(open_study(workspace), parts) == []
@@ -101,9 +101,9 @@ def test_every_claim_can_then_be_judged(workspace: Workspace, idle: None) -> Non
     assert not any(reason.startswith("run chapter") for reason in reasons if "chapter 08" not in reason), reasons
 
 
-def test_one_part(collection: Collection, tmp_path: Path) -> None:
+def test_one_part(dataset: Dataset, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    shutil.copytree(collection.path, workspace.data / "trial")
+    shutil.copytree(dataset.path, workspace.data / "trial")
     said: list[str] = []
     measure(open_study(workspace), ["finer"], said.append)
     assert len(said) == 1 and said[0].startswith("round 1: 2 new records in ")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from in9 import paper, taxonomy
+from in9 import taxonomy
 from in9.errors import In9Error
+from in9.experiments import paper
 
 SHAPES = {
     "train_test_matrix": (81, ["train", "test", "accuracy"]),

@@ -20,13 +20,13 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from in9 import networks, weightfiles
-from in9.classifiers import IN9_MEAN, IN9_STD, Classifier, create
 from in9.errors import In9Error
-from in9.networks import IMAGENET_MEAN, IMAGENET_STD
-from in9.pretrained import Model, load_model, wrap
+from in9.scoring import libraries
+from in9.scoring.libraries import IMAGENET_MEAN, IMAGENET_STD
+from in9.scoring.load import Model, load_model, wrap
+from in9.scoring.weights import read_state, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
-from in9.weightfiles import read_state, weights_hash
+from in9.training.networks import IN9_MEAN, IN9_STD, Classifier, create
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -173,7 +173,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, published: nn.Module) -> Non
 
     other = seeded(lambda: torchvision.models.get_model("squeezenet1_1")).state_dict()
     text = refused(NAME, weights=saved(other, tmp_path / "file.pth"), match=f"{len(other)} unexpected")
-    assert ", ..." in text and text.count("features") == weightfiles.SHOWN
+    assert ", ..." in text and text.count("features") == 4
 
 
 class Runs:
@@ -297,13 +297,13 @@ def test_a_torchvision_name_needs_its_weights() -> None:
 def test_a_published_file_is_recognised(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     assert load_model(NAME, weights=weights, image_size=SIZE).facts["imagenet_top1"] is None
     assert load_model(f"{NAME}:{TAG}", weights=weights, image_size=SIZE).facts["imagenet_top1"] is None
-    monkeypatch.setattr(networks, "file_hash", lambda file: "f707e7126e" + "0" * 54)
+    monkeypatch.setattr("in9.scoring.libraries.file_hash", lambda file: "f707e7126e" + "0" * 54)
     facts = load_model(NAME, weights=weights, image_size=SIZE).facts
     assert facts["imagenet_top1"] == 60.552 and facts["weights"] == "weights.safetensors"
 
 
 def test_the_hash_of_a_file(weights: Path) -> None:
-    assert networks.file_hash(weights) == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert libraries.file_hash(weights) == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def test_every_published_weights_of_torchvision_can_be_recognised_and_rated() -> None:
@@ -311,8 +311,8 @@ def test_every_published_weights_of_torchvision_can_be_recognised_and_rated() ->
     every = [one for name in names for one in torchvision.models.get_model_weights(name)]
     assert len(every) > 100
     for one in every:
-        assert 8 <= len(networks._hash_in(one.url)) <= 64 and int(networks._hash_in(one.url), 16)
-        top1 = networks._published_top1(one)
+        assert 8 <= len(libraries._hash_in(one.url)) <= 64 and int(libraries._hash_in(one.url), 16)
+        top1 = libraries._published_top1(one)
         assert (top1 is None) == (one.name == "IMAGENET1K_FEATURES") and (top1 is None or 50 < top1 < 90)
 
 

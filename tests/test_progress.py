@@ -15,23 +15,24 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from in9 import claims, curves, paper, progress, report
-from in9.chapters import Chapter
-from in9.claims import FAILS, HOLDS, PARTLY, UNTESTED
-from in9.findings import CLAIMS
-from in9.recipes import IN9L
-from in9.records import Record, Store, to_digits
-from in9.scoring import CHALLENGE, SCORE
-from in9.study import Study
-from in9.variants import VARIANTS
-from in9.workspace import Workspace
+from in9.book.notebooks import Chapter
+from in9.data.variants import VARIANTS
+from in9.evaluation.records import Record, Store, to_digits
+from in9.experiments import benchmark_progress, paper, verdicts
+from in9.experiments.claims import CLAIMS
+from in9.experiments.verdicts import FAILS, HOLDS, PARTLY, UNTESTED
+from in9.plots import curves, tables
+from in9.scoring.score import CHALLENGE, SCORE
+from in9.study.study import Study
+from in9.study.workspace import Workspace
+from in9.training.recipe import IN9L
 
 PROJECT = Path(__file__).parents[1]
 CHAPTER = Chapter(PROJECT / "notebooks" / "08_benchmark_progress.py")
 COUNTS = np.array([400, 300, 200, 200, 200, 200, 200, 200, 100])
 LABELS = np.repeat(np.arange(9), COUNTS)
 RISES = {"original": 0.3, "only_bg_t": 0.2, "no_fg": 0.8, "mixed_same": 1.0, "mixed_rand": 1.4, "mixed_next": 1.7}
-TABLE2 = progress.published().query("where == 'table 2'")
+TABLE2 = benchmark_progress.published().query("where == 'table 2'")
 TOP1 = (57.0, 64.0, 71.0, 78.0)
 
 
@@ -102,17 +103,17 @@ def frame_of(x: list[float], y: list[float], test: str = "original") -> pd.DataF
 
 def test_a_line_worked_out_by_hand() -> None:
     frame = frame_of([71, 72, 73, 74], [2, 4, 5, 8])
-    (row,) = progress.fits(frame).to_dict("records")
+    (row,) = benchmark_progress.fits(frame).to_dict("records")
     # Sxx = 5, Sxy = 9.5, Syy = 18.75; the residuals' squares sum to 0.7; t of two degrees of freedom is 4.30265
     half = 4.30265 * np.sqrt(0.7 / 2 / 5)
     assert (row["test"], row["networks"]) == ("original", 4)
     assert [row["slope"], row["low"], row["high"]] == pytest.approx([1.9, 1.9 - half, 1.9 + half], abs=1e-5)
     assert row["r"] == pytest.approx(9.5 / np.sqrt(5 * 18.75))
-    assert progress.slopes(frame)["original"].text(2) == f"1.90 [{1.9 - half:.2f}, {1.9 + half:.2f}]"
+    assert benchmark_progress.slopes(frame)["original"].text(2) == f"1.90 [{1.9 - half:.2f}, {1.9 + half:.2f}]"
 
 
 def test_the_lines_of_table_2_are_those_that_the_claims_quote() -> None:
-    found = progress.fits(TABLE2).set_index("test")
+    found = benchmark_progress.fits(TABLE2).set_index("test")
     assert set(found["networks"]) == {5}
     for test in ("original", IN9L, "only_bg_t", "mixed_same", "mixed_rand", "bg_gap"):
         assert round(found.loc[test, "slope"], 2) == paper.fact(f"slope_{test}").value, test
@@ -124,7 +125,7 @@ def test_the_band_is_that_of_least_squares() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(55, 80, 9)
     y = 3 + 0.7 * x + rng.normal(size=9)
-    band = progress.bands(frame_of(x.tolist(), y.tolist()), points=5)
+    band = benchmark_progress.bands(frame_of(x.tolist(), y.tolist()), points=5)
     design = np.column_stack([np.ones(9), x])
     weights, squares = np.linalg.lstsq(design, y)[:2]
     covariance = squares[0] / 7 * np.linalg.inv(design.T @ design)
@@ -139,41 +140,49 @@ def test_the_band_is_that_of_least_squares() -> None:
 @pytest.mark.parametrize("x", [[70.0, 75.0], [70.0, 70.0, 70.0], []])
 def test_no_line_without_three_networks_that_differ(x: list[float]) -> None:
     frame = frame_of(x, [50.0] * len(x))
-    assert progress.fits(frame).empty and progress.bands(frame).empty and progress.slopes(frame) == {}
+    assert (
+        benchmark_progress.fits(frame).empty
+        and benchmark_progress.bands(frame).empty
+        and benchmark_progress.slopes(frame) == {}
+    )
 
 
 def test_networks_that_all_answer_alike_have_a_level_line() -> None:
-    (row,) = progress.fits(frame_of([60, 70, 80], [0, 0, 0])).to_dict("records")
+    (row,) = benchmark_progress.fits(frame_of([60, 70, 80], [0, 0, 0])).to_dict("records")
     assert (row["slope"], row["low"], row["high"]) == (0, 0, 0) and np.isnan(row["r"])
-    assert progress.bands(frame_of([60, 70, 80], [0, 0, 0]))[["value", "low", "high"]].eq(0).all(axis=None)
+    assert benchmark_progress.bands(frame_of([60, 70, 80], [0, 0, 0]))[["value", "low", "high"]].eq(0).all(axis=None)
 
 
 def test_the_slope_of_a_difference_is_the_difference_of_the_slopes() -> None:
-    found = progress.slopes(TABLE2)
-    space = progress.difference(TABLE2, "mixed_rand", "only_bg_t")
-    (name, slope), *others = progress.slopes(space).items()
+    found = benchmark_progress.slopes(TABLE2)
+    space = benchmark_progress.difference(TABLE2, "mixed_rand", "only_bg_t")
+    (name, slope), *others = benchmark_progress.slopes(space).items()
     assert (name, others, len(space)) == ("mixed_rand minus only_bg_t", [], 5)
     assert slope.value == pytest.approx(found["mixed_rand"].value - found["only_bg_t"].value)
-    gap = progress.slopes(progress.difference(TABLE2, "mixed_same", "mixed_rand"))["mixed_same minus mixed_rand"]
+    gap = benchmark_progress.slopes(benchmark_progress.difference(TABLE2, "mixed_same", "mixed_rand"))[
+        "mixed_same minus mixed_rand"
+    ]
     # printed gaps are rounded once more
     assert gap.value == pytest.approx(found["bg_gap"].value, abs=2e-4)
-    assert progress.difference(TABLE2, "mixed_rand", "no_fg").empty
+    assert benchmark_progress.difference(TABLE2, "mixed_rand", "no_fg").empty
 
 
 # --- published numbers --------------------------------------------------------------------------------------------
 
 
 def test_published_networks_have_names_and_their_accuracy_on_imagenet() -> None:
-    frame = progress.published()
-    assert list(frame.columns) == progress.COLUMNS
+    frame = benchmark_progress.published()
+    assert list(frame.columns) == benchmark_progress.COLUMNS
     assert frame[["model", "imagenet", "value"]].notna().all(axis=None) and frame[["low", "high"]].isna().all(axis=None)
     counts = frame.groupby("where")["model"].nunique()
-    assert counts.to_dict() == {"table 2": 5, "README": 3, progress.NEWER: len(paper.table("newer_models"))}
+    assert counts.to_dict() == {"table 2": 5, "README": 3, benchmark_progress.NEWER: len(paper.table("newer_models"))}
     readme = frame[frame["where"] == "README"].set_index(["model", "test"])
     assert readme.loc[("ResNet-50", "challenge"), "value"] == 22.3
     assert readme.loc[("VGG16-BN", "mixed_rand"), ["imagenet", "value"]].tolist() == [73.4, 73.4]
-    assert set(frame[frame["where"] == progress.NEWER]["test"]) == {"bg_gap"} and "imagenet" not in set(frame["test"])
-    assert set(frame[frame["where"] != progress.NEWER]["images"]) == {4050}
+    assert set(frame[frame["where"] == benchmark_progress.NEWER]["test"]) == {"bg_gap"} and "imagenet" not in set(
+        frame["test"]
+    )
+    assert set(frame[frame["where"] != benchmark_progress.NEWER]["images"]) == {4050}
 
 
 # --- records ------------------------------------------------------------------------------------------------------
@@ -189,27 +198,29 @@ def test_scores_are_of_imagenet_networks_on_one_set_of_photographs(study: Study,
         score(folder, name, 70.0, hash="drawn", data={"source": "synthetic"})
     score(folder, "elsewhere", 70.0, hash="released", data={"source": "released", "split": None})
     score(folder, "trained", 70.0, data={"split": "train"})
-    assert [one.name for one in progress.scores(study)] == ["good", "better"]
+    assert [one.name for one in benchmark_progress.scores(study)] == ["good", "better"]
 
 
 def test_of_several_scores_of_a_network_the_last_counts(study: Study, folder: Path) -> None:
     for when, seed in (("2026-01-03", 0), ("2026-01-05", 1), ("2026-01-04", 2)):
         score(folder, "one", 70.0, data={"test_seed": seed}, when=when)
-    (found,) = progress.scores(study)
+    (found,) = benchmark_progress.scores(study)
     assert found.record.settings["data"]["test_seed"] == 1
 
 
 def test_of_two_sets_as_large_the_later_one_counts(study: Study, folder: Path) -> None:
     score(folder, "one", 70.0, hash="new", when="2026-02-01", data={"source": "released"})
     score(folder, "one", 70.0, hash="old", when="2026-01-01")
-    assert [one.record.data for one in progress.scores(study)] == ["new"]
+    assert [one.record.data for one in benchmark_progress.scores(study)] == ["new"]
 
 
 def test_the_projects_scores_and_this_machines_lie_apart(study: Study, folder: Path) -> None:
     score(study.workspace.committed / "pretrained", "theirs", 70.0)
     recorded = Study("tiny", recorded=True, workspace=study.workspace)
-    assert [one.name for one in progress.scores(recorded)] == ["theirs"] and progress.scores(study) == []
-    assert progress.challenges(study) == {} and progress.measured([]).empty
+    assert [one.name for one in benchmark_progress.scores(recorded)] == ["theirs"] and benchmark_progress.scores(
+        study
+    ) == []
+    assert benchmark_progress.challenges(study) == {} and benchmark_progress.measured([]).empty
 
 
 def test_challenges_are_of_one_size_and_on_the_images_of_the_scores(study: Study, folder: Path) -> None:
@@ -220,12 +231,14 @@ def test_challenges_are_of_one_size_and_on_the_images_of_the_scores(study: Study
     challenged(folder, "a", 0.8, hash="others")
     challenged(folder, "c", 0.8, rule="targeted")
     challenged(folder, "stranger", 0.8)
-    found = progress.challenges(study)
+    found = benchmark_progress.challenges(study)
     assert list(found) == ["b"] and found["b"].accuracy().value == pytest.approx(0.5)  # of two sizes the larger
     assert found["b"].backgrounds == LABELS.size
-    extras = progress.extras(study)
+    extras = benchmark_progress.extras(study)
     assert extras["test"].value_counts().to_dict() == {"restricted": 4, "challenge": 1}
-    wide = progress.by_network(pd.concat([progress.measured(progress.scores(study)), extras])).set_index("model")
+    wide = benchmark_progress.by_network(
+        pd.concat([benchmark_progress.measured(benchmark_progress.scores(study)), extras])
+    ).set_index("model")
     assert list(wide.index) == ["a", "b", "c", "d"] and wide.loc["b", "challenge"] == pytest.approx(50)
     assert wide["challenge"].notna().sum() == 1 and (wide["restricted"] >= wide["only_bg_t"]).all()
     assert wide.loc["a", "images"] == LABELS.size and (wide["low"] <= wide["bg_gap"]).all()
@@ -236,29 +249,29 @@ def test_the_size_with_most_challenges_is_shown(study: Study, folder: Path) -> N
         score(folder, name, top1)
         challenged(folder, name, 0.3, per_class=5)
     challenged(folder, "b", 0.5)
-    found = progress.challenges(study)
+    found = benchmark_progress.challenges(study)
     assert list(found) == ["a", "b", "c", "d"] and {one.backgrounds for one in found.values()} == {5}
 
 
 def test_measured_rows_say_what_the_scores_say(study: Study, folder: Path) -> None:
     record = score(folder, "one", 70.0)
-    (found,) = progress.scores(study)
-    frame = progress.measured([found]).set_index("test")
+    (found,) = benchmark_progress.scores(study)
+    frame = benchmark_progress.measured([found]).set_index("test")
     assert list(frame.index) == [*record.results["predictions"], "bg_gap"]
     assert frame.loc["mixed_rand", ["value", "low", "high"]].tolist() == list(found.accuracy("mixed_rand").in_percent())
     gap = found.gap()
     assert gap is not None
     assert frame.loc["bg_gap", ["value", "low", "high"]].tolist() == list(gap.in_percent())
     assert set(frame["imagenet"]) == {70.0} and set(frame["where"]) == {"measured"}
-    restricted = progress.measured([found], "restricted").set_index("test")
+    restricted = benchmark_progress.measured([found], "restricted").set_index("test")
     assert restricted.loc["only_bg_t", "value"] == pytest.approx(100 * found.accuracy("only_bg_t", "restricted").value)
 
 
 def test_describe(study: Study, folder: Path) -> None:
-    assert progress.describe([]) == "no network has been scored yet."
+    assert benchmark_progress.describe([]) == "no network has been scored yet."
     for name, top1 in zip("ab", TOP1, strict=False):
         score(folder, name, top1)
-    text = progress.describe(progress.scores(study))
+    text = benchmark_progress.describe(benchmark_progress.scores(study))
     assert text.startswith("2 networks on the same 2,000 photographs (100 to 400 of a class);")
     assert text.endswith("9 test sets took 20 s on a processor.")
 
@@ -266,9 +279,9 @@ def test_describe(study: Study, folder: Path) -> None:
 # --- claims -------------------------------------------------------------------------------------------------------
 
 
-def verdicts(study: Study) -> dict[str, str]:
+def verdict_of(study: Study) -> dict[str, str]:
     """The verdicts of the chapter's claims: that a test set rises, by its name, and the spaces by what narrows."""
-    found = {one.text: claims.judge(one, study).verdict for one in CLAIMS if one.chapter == "08"}
+    found = {one.text: verdicts.judge(one, study).verdict for one in CLAIMS if one.chapter == "08"}
     names = {"better it is on ": "", "smaller is its ": "", "rises less than accuracy on ": "over Only-BG-T: ",
              "falls from Mixed-Rand to ": "space to "}  # fmt: skip
     return {
@@ -282,10 +295,10 @@ def verdicts(study: Study) -> dict[str, str]:
 def test_networks_that_rise_as_the_paper_says_support_the_claims(study: Study, folder: Path) -> None:
     for name, top1 in zip("abcd", TOP1, strict=True):
         score(folder, name, top1)
-    found = verdicts(study)
+    found = verdict_of(study)
     assert set(found.values()) == {HOLDS} and len(found) == 8
     (claim,) = [one for one in CLAIMS if one.text.endswith("better it is on Mixed-Rand.")]
-    estimate = claims.judge(claim, study).estimate
+    estimate = verdicts.judge(claim, study).estimate
     assert estimate is not None and 100 * estimate.value == pytest.approx(1.4, abs=0.1)
     assert estimate.text() == f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
@@ -294,7 +307,7 @@ def test_networks_that_behave_otherwise_do_not(study: Study, folder: Path) -> No
     falls = {"only_bg_t": 1.0, "mixed_same": 1.4, "mixed_rand": 0.6, "mixed_next": 0.0, "no_fg": -0.6}
     for name, top1 in zip("abcd", TOP1, strict=True):
         score(folder, name, top1, rising(top1, falls))
-    found = verdicts(study)
+    found = verdict_of(study)
     held = {"Only-BG-T", "Mixed-Same", "Mixed-Rand"}
     assert {name for name, one in found.items() if one == HOLDS} == held
     assert {one for name, one in found.items() if name not in held} == {FAILS}  # also the level line of Mixed-Next
@@ -303,13 +316,13 @@ def test_networks_that_behave_otherwise_do_not(study: Study, folder: Path) -> No
 def test_three_networks_that_scatter_decide_nothing(study: Study, folder: Path) -> None:
     for name, top1, value in zip("abc", (60.0, 65.0, 70.0), (0.4, 0.7, 0.5), strict=True):
         score(folder, name, top1, dict.fromkeys((*VARIANTS, IN9L), value) | {"mixed_same": 0.8})
-    assert verdicts(study)["BG-Gap"] == PARTLY
+    assert verdict_of(study)["BG-Gap"] == PARTLY
 
 
 def test_two_networks_are_too_few(study: Study, folder: Path) -> None:
     for name, top1 in zip("ab", TOP1, strict=False):
         score(folder, name, top1)
-    found = [claims.judge(one, study) for one in CLAIMS if one.chapter == "08"]
+    found = [verdicts.judge(one, study) for one in CLAIMS if one.chapter == "08"]
     assert {one.verdict for one in found} == {UNTESTED}
     assert {one.reason for one in found} == {"score three networks trained on all of ImageNet with `in9 evaluate`"}
 
@@ -328,7 +341,7 @@ def test_names_stand_only_where_there_is_room(clean_style: None) -> None:
     named = pd.DataFrame({"name": ["alone", "crowd one", "crowd two", "crowd three", "crowd four", "crowd five"],
                           "imagenet": [60, *[75.0] * 5], "value": [3, *[8.0] * 5]})  # fmt: skip
     points = TABLE2[TABLE2["test"] == "bg_gap"].assign(series="paper")
-    lines = progress.bands(points).assign(series="paper")
+    lines = benchmark_progress.bands(points).assign(series="paper")
     figure = curves.scatter({"": (points, lines)}, "imagenet", "across", "up", named=named)
     (axis,) = figure.axes
     written = [one for one in axis.texts if one.get_text() in set(named["name"])]
@@ -340,7 +353,7 @@ def test_names_stand_only_where_there_is_room(clean_style: None) -> None:
 
 def test_panels_share_axes_and_show_every_origin(clean_style: None) -> None:
     points = pd.concat([TABLE2.assign(series="paper"), TABLE2.assign(series="run", value=TABLE2["value"] + 1)])
-    lines = pd.concat([progress.bands(part).assign(series=name) for name, part in points.groupby("series")])
+    lines = pd.concat([benchmark_progress.bands(part).assign(series=name) for name, part in points.groupby("series")])
     panels = {test: (points[points["test"] == test], lines[lines["test"] == test])
               for test in ("original", "mixed_same", "mixed_rand")}  # fmt: skip
     figure = curves.scatter(panels, "imagenet", "across", "up", ylim=(0, 100))
@@ -372,9 +385,9 @@ def test_the_chapter_runs_with_what_there_is(
     if have == "one here":
         score(workspace.runs / "records" / "scores", "single", 70.0)
     glued: dict[str, Any] = {}
-    tables: list[str] = []
-    monkeypatch.setattr(report, "glue", lambda **values: glued.update(values))
-    monkeypatch.setattr(report, "markdown", tables.append)
+    written: list[str] = []
+    monkeypatch.setattr("in9.plots.tables.glue", lambda **values: glued.update(values))
+    monkeypatch.setattr("in9.plots.tables.markdown", written.append)
     scope: dict[str, Any] = {}
     cells = [cell.source for cell in CHAPTER.read().cells if cell.cell_type == "code"]
     for source in cells:
@@ -383,11 +396,11 @@ def test_the_chapter_runs_with_what_there_is(
     whose = {"nothing": "table 2 of the paper", "record": "our record", "one here": "table 2 of the paper"}
     assert glued["whose"] == whose.get(have, "this run") and glued["paper_mixed_rand"].startswith("1.72 [")
     assert glued["networks"] == (4 if places else 5) and glued["images"] == ("2,000" if places else "4,050")
-    assert glued["record_images"] == ("2,000" if "pretrained" in places else report.NOTHING)
+    assert glued["record_images"] == ("2,000" if "pretrained" in places else tables.NOTHING)
     text = " ".join(cell.source for cell in CHAPTER.read().cells if cell.cell_type == "markdown")
     for name in {part.split("`")[1].split(":")[0] for part in text.split("{glue:text}")[1:]}:
         assert name in glued, name
-    slopes, networks = tables[-2:]
+    slopes, networks = written[-2:]
     assert "| photographs for each | 4,050 |" in slopes and "nan" not in slopes + networks
     assert ("single (this run) | 70.0 | 2,000 |" in networks) == (have == "one here")
     assert networks.count("(our record)") == 4 * ("pretrained" in places)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from in9 import claims, readme
+from in9.book import readme
 from in9.errors import In9Error
-from in9.study import REFERENCE, Study
-from in9.workspace import find_workspace
+from in9.experiments import verdicts
+from in9.study.study import REFERENCE, Study
+from in9.study.workspace import find_workspace
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf8")
@@ -23,9 +24,9 @@ def study() -> Study:
 
 
 def test_the_table_of_claims_is_up_to_date(study: Study) -> None:
-    found = claims.findings(study)
+    found = verdicts.findings(study)
     assert readme.with_table(README, readme.table(found)) == README, "run 'make sync'"
-    assert README.count(" | holds |") == sum(one.verdict == claims.HOLDS for one in found)
+    assert README.count(" | holds |") == sum(one.verdict == verdicts.HOLDS for one in found)
 
 
 def test_the_figure_is_up_to_date(study: Study, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from in9.errors import In9Error
-from in9.records import Record, Store, from_digits, key_of, plain, provenance, read, to_digits
+from in9.evaluation.records import Record, Store, from_digits, key_of, plain, provenance, read, to_digits
 
 SETTINGS = {
     "data": {"source": "synthetic", "seed": 0},

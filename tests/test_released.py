@@ -10,20 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
+from in9.data.export import export
+from in9.data.released import Released
+from in9.data.sources import open_source
+from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 from in9.errors import In9Error
-from in9.export import export
-from in9.sources import open_source
-from in9.sources.released import Released
 from in9.taxonomy import CLASSES
-from in9.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 
 FOLDERS = [one.folder for one in CLASSES]
 DOGS, CARS = FOLDERS[0], FOLDERS[2]
 
 
 @pytest.fixture(scope="module")
-def exported(collection, tmp_path_factory):
-    return export(collection, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
+def exported(dataset, tmp_path_factory):
+    return export(dataset, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,8 @@ def authors(root, count=2, size=20):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_images_are_what_was_composed(collection, released, variant):
-    pool = load_pool(collection, "test")
+def test_images_are_what_was_composed(dataset, released, variant):
+    pool = load_pool(dataset, "test")
     drawn = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
     wanted = compose(variant, pool, torch.arange(len(pool)), drawn).permute(0, 2, 3, 1).numpy()
     names = [f"{FOLDERS[label]}/{name}" for label, name in zip(pool.labels.tolist(), pool.ids, strict=True)]
@@ -79,8 +79,8 @@ def test_images_are_what_was_composed(collection, released, variant):
     assert released.images(variant, []).shape == (0, 32, 32, 3)
 
 
-def test_the_pool_is_the_collections(collection, released):
-    pool, other = load_pool(collection, "test"), released.pool()
+def test_the_pool_is_the_collections(dataset, released):
+    pool, other = load_pool(dataset, "test"), released.pool()
     rows = [
         released.ids("original").index(f"{FOLDERS[label]}/{name}")
         for label, name in zip(pool.labels, pool.ids, strict=True)
@@ -152,8 +152,8 @@ def test_an_empty_mask_has_an_empty_box(copy):
 # ---- what is not as it should be -------------------------------------------------------------------------------------
 
 
-def test_not_the_layout(tmp_path, collection):
-    for path in (tmp_path, tmp_path / "nowhere", collection.path):
+def test_not_the_layout(tmp_path, dataset):
+    for path in (tmp_path, tmp_path / "nowhere", dataset.path):
         assert not Released.looks_like(path)
         with pytest.raises(In9Error, match=r"is not the authors' test set: looked for <variant>/val/00_dog/\*.JPEG"):
             Released(path)

@@ -18,12 +18,12 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from in9 import figures, report
-from in9.evaluation import TEST_SETS
-from in9.figures import COLOURS, ORIGINS, intervals, matrix_heatmaps, picture_grid
-from in9.statistics import Estimate
+from in9.data.variants import VARIANTS
+from in9.evaluation.estimates import Estimate
+from in9.evaluation.predictions import TEST_SETS
+from in9.plots import charts, tables
+from in9.plots.charts import COLOURS, ORIGINS, intervals, matrix_heatmaps, picture_grid
 from in9.taxonomy import CLASS_NAMES, TITLES
-from in9.variants import VARIANTS
 
 ESTIMATE = Estimate(0.793, 0.779, 0.806)
 
@@ -67,17 +67,17 @@ def drawn(figure: Figure, image_format: str = "svg") -> bytes:
     ],
 )
 def test_cells(value: object, text: str) -> None:
-    assert report.cell(value) == text
+    assert tables.cell(value) == text
 
 
 def test_cells_with_other_digits() -> None:
-    assert report.cell(12.345, 2) == "12.35" or report.cell(12.345, 2) == "12.34"  # as the binary number rounds
-    assert report.cell(12.0, 0) == "12"
-    assert report.cell(ESTIMATE, 0) == "**79** [78,\u00a081]"
+    assert tables.cell(12.345, 2) == "12.35" or tables.cell(12.345, 2) == "12.34"  # as the binary number rounds
+    assert tables.cell(12.0, 0) == "12"
+    assert tables.cell(ESTIMATE, 0) == "**79** [78,\u00a081]"
 
 
 def test_tables_are_markdown_with_numbers_to_the_right() -> None:
-    shown = report.table(
+    shown = tables.table(
         [{"class": "dog", "images": 1300, "share": None}, {"class": "a|b", "images": 145, "share": 0.25}]
     )
     assert shown.data.splitlines() == [
@@ -89,7 +89,7 @@ def test_tables_are_markdown_with_numbers_to_the_right() -> None:
 
 
 def test_paper_record_and_run_stand_side_by_side() -> None:
-    shown = report.side_by_side(
+    shown = tables.side_by_side(
         "trained on",
         {"original": "Original", "mixed_rand": "Mixed-Rand"},
         paper={"original": 85.95},
@@ -104,7 +104,7 @@ def test_paper_record_and_run_stand_side_by_side() -> None:
 
 
 def test_an_origin_without_numbers_has_no_column_but_the_paper_has() -> None:
-    assert report.side_by_side("x", {"a": "A"}, {}, {"record": {}, "run": {"b": 1}}).data.splitlines() == [
+    assert tables.side_by_side("x", {"a": "A"}, {}, {"record": {}, "run": {"b": 1}}).data.splitlines() == [
         "| x | paper | this run |",
         "|:--|:--|:--|",
         "| A | – | – |",
@@ -112,15 +112,15 @@ def test_an_origin_without_numbers_has_no_column_but_the_paper_has() -> None:
 
 
 def test_a_panel_says_whose_numbers_it_has() -> None:
-    assert report.panel_title("record", "control") == "Our record: photographs"
-    assert report.panel_title("run", "control") == "This run: profile control"
+    assert tables.panel_title("record", "control") == "Our record: photographs"
+    assert tables.panel_title("run", "control") == "This run: profile control"
 
 
 def test_glued_text_shows_without_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
     myst_nb = pytest.importorskip("myst_nb")
     pasted: dict[str, object] = {}
     monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: pasted.update({name: value}))
-    report.glue(gap=ESTIMATE, word="holds", number=3)
+    tables.glue(gap=ESTIMATE, word="holds", number=3)
     assert repr(pasted["gap"]) == "79.3 [77.9, 80.6]"
     assert repr(pasted["word"]) == "holds" and pasted["word"] == "holds"
     assert pasted["number"] == 3
@@ -135,7 +135,7 @@ def test_without_jupyter_book_nothing_is_glued(monkeypatch: pytest.MonkeyPatch, 
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    report.glue(gap=ESTIMATE)
+    tables.glue(gap=ESTIMATE)
     assert capsys.readouterr() == ("", "")
 
 
@@ -184,7 +184,7 @@ def test_colours_can_be_told_apart() -> None:
 
 @pytest.mark.parametrize("panels", [1, 2, 3])
 def test_heatmaps_have_one_panel_for_each_origin(panels: int) -> None:
-    figures.chart_style()
+    charts.chart_style()
     figure = matrix_heatmaps({f"origin {number}": matrix() for number in range(panels)})
     assert isinstance(figure, Figure) and len(figure.axes) == panels
     for number, axis in enumerate(figure.axes):
@@ -216,7 +216,7 @@ def test_heatmaps_leave_unknown_cells_empty() -> None:
     "origins", [{"paper": None}, {"run": -1.0}, {"paper": None, "record": 0.5, "run": 0.5}, {"run": 0.5, "paper": None}]
 )
 def test_intervals_have_one_row_for_each_name(origins: dict[str, float | None], chance: bool) -> None:
-    figures.chart_style()
+    charts.chart_style()
     figure = intervals(rows_of(origins), "train", "gap", VARIANTS, "BG-Gap in points", chance)
     (axis,) = figure.axes
     assert [tick.get_text() for tick in axis.get_yticklabels()] == [TITLES[name] for name in reversed(VARIANTS)]
@@ -243,7 +243,7 @@ def test_intervals_leave_out_what_an_origin_does_not_have() -> None:
 
 @pytest.mark.parametrize("size", [32, 96])
 def test_pictures_stand_in_rows_and_columns(size: int) -> None:
-    figures.photo_style()
+    charts.photo_style()
     image = np.arange(size * size * 3, dtype=np.uint64).reshape(size, size, 3).astype(np.uint8)
     rows = {name: [image] * len(VARIANTS) for name in CLASS_NAMES}
     figure = picture_grid(rows, [TITLES[name] for name in VARIANTS])
@@ -260,7 +260,7 @@ def test_one_picture_is_a_grid_too() -> None:
 
 
 def test_charts_are_the_same_file_each_time() -> None:
-    figures.chart_style()
+    charts.chart_style()
     date = re.compile(rb"<dc:date>.*?</dc:date>")
     first, second = (date.sub(b"", drawn(matrix_heatmaps({"x": matrix()}))) for _ in range(2))
     assert first == second

@@ -13,19 +13,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from in9.adversarial import chosen_rows
-from in9.building import Split
-from in9.classifiers import Classifier, SmallResNet, create
-from in9.collection import Collection
+from in9.data.build import Split
+from in9.data.dataset import Dataset
+from in9.data.variants import VARIANTS, load_pool
 from in9.errors import In9Error
-from in9.focus import Focus, by_training_set
-from in9.maps import METHODS, map_side, saliency_maps, target_layer
-from in9.profiles import PROFILES
-from in9.records import Record, packed, unpacked
-from in9.saliency import distributions, examples, foreground_scores, measure
-from in9.study import NotMeasured, Study
-from in9.variants import VARIANTS, load_pool
-from in9.workspace import Workspace
+from in9.evaluation.adversarial.pairs import chosen_rows
+from in9.evaluation.records import Record, packed, unpacked
+from in9.evaluation.saliency.focus import Focus, by_training_set
+from in9.evaluation.saliency.maps import METHODS, map_side, saliency_maps, target_layer
+from in9.evaluation.saliency.scores import distributions, examples, foreground_scores, measure
+from in9.study.profile import PROFILES
+from in9.study.study import NotMeasured, Study
+from in9.study.workspace import Workspace
+from in9.training.networks import Classifier, SmallResNet, create
 
 CPU = torch.device("cpu")
 
@@ -265,9 +265,9 @@ def record(results: dict, train_on: str = "original", seed: int = 0) -> Record:
     return Record("saliency", "x", {"recipe": {"train_on": train_on, "seed": seed}}, "data", results)
 
 
-def test_a_record_holds_the_scores_of_each_image(classifier: Classifier, collection: Collection) -> None:
-    results = json.loads(json.dumps(measure(classifier, collection, CPU, options()), allow_nan=False))
-    pool = load_pool(collection, "test")
+def test_a_record_holds_the_scores_of_each_image(classifier: Classifier, dataset: Dataset) -> None:
+    results = json.loads(json.dumps(measure(classifier, dataset, CPU, options()), allow_nan=False))
+    pool = load_pool(dataset, "test")
     rows = torch.from_numpy(chosen_rows(pool, 3))
     assert len(rows) == 27
     assert results["labels"] == "".join(map(str, pool.labels[rows].tolist()))
@@ -289,22 +289,22 @@ def test_a_record_holds_the_scores_of_each_image(classifier: Classifier, collect
     assert np.array_equal(focus.right[0], (predicted == pool.labels[rows]).numpy())
 
 
-def test_records_can_be_of_other_classes_and_variants(classifier: Classifier, collection: Collection) -> None:
+def test_records_can_be_of_other_classes_and_variants(classifier: Classifier, dataset: Dataset) -> None:
     true, predicted = (
-        measure(classifier, collection, CPU, options(methods=["gradient"], of=of)) for of in ("true", "predicted")
+        measure(classifier, dataset, CPU, options(methods=["gradient"], of=of)) for of in ("true", "predicted")
     )
     assert true["methods"]["gradient"] != predicted["methods"]["gradient"]
-    pool = load_pool(collection, "test")
+    pool = load_pool(dataset, "test")
     for variant in VARIANTS:
-        results = measure(classifier, collection, CPU, options(methods=["gradient"], variant=variant, per_class=None))
+        results = measure(classifier, dataset, CPU, options(methods=["gradient"], variant=variant, per_class=None))
         assert len(results["labels"]) == len(pool)
         assert len(unpacked(results["methods"]["gradient"]["mass"])) == len(pool)
     with pytest.raises(In9Error, match="variant"):
-        measure(classifier, collection, CPU, options(variant="mixed"))
+        measure(classifier, dataset, CPU, options(variant="mixed"))
     with pytest.raises(In9Error, match="class to explain"):
-        measure(classifier, collection, CPU, options(of="second"))
+        measure(classifier, dataset, CPU, options(of="second"))
     with pytest.raises(In9Error, match="saliency method"):
-        measure(classifier, collection, CPU, options(methods=["cam"]))
+        measure(classifier, dataset, CPU, options(methods=["cam"]))
 
 
 def test_every_profile_has_options_that_can_be_measured() -> None:
@@ -357,29 +357,29 @@ def test_focus_of_nothing_in_common() -> None:
         one.minus(moved)
 
 
-def test_examples_show_one_image_of_each_class(classifier: Classifier, collection: Collection) -> None:
-    shown = examples({"a": classifier, "b": classifier}, collection, ["gradcam", "gradient"], number=1)
+def test_examples_show_one_image_of_each_class(classifier: Classifier, dataset: Dataset) -> None:
+    shown = examples({"a": classifier, "b": classifier}, dataset, ["gradcam", "gradient"], number=1)
     assert shown.images.shape == (9, 32, 32, 3) and shown.images.dtype == np.uint8
     assert shown.masks.shape == (9, 32, 32) and shown.masks.any((1, 2)).all()
     assert list(shown.maps) == [("a", "gradcam"), ("b", "gradcam"), ("a", "gradient"), ("b", "gradient")]
     assert np.array_equal(shown.maps["a", "gradient"], shown.maps["b", "gradient"])
-    other = examples({"a": classifier}, collection, ["gradient"], number=0)
+    other = examples({"a": classifier}, dataset, ["gradient"], number=0)
     assert (other.images != shown.images).any((1, 2, 3)).all()
 
 
-def test_a_study_measures_saliency_and_gives_its_classifiers(collection: Collection, tmp_path: Path) -> None:
+def test_a_study_measures_saliency_and_gives_its_classifiers(dataset: Dataset, tmp_path: Path) -> None:
     profile = replace(
         PROFILES["smoke"],
         source_options={"rho": 0.8, "per_class": 12, "image_size": 32},
         split=Split(test=1 / 3, validation=1 / 3),
         recipe=replace(PROFILES["smoke"].recipe, epochs=1),
     )
-    shutil.copytree(collection.path, tmp_path / "data" / "smoke")
+    shutil.copytree(dataset.path, tmp_path / "data" / "smoke")
     settings = {"device": "cpu", "jobs": 1, "workspace": Workspace(tmp_path), "progress": False}
     study = Study(profile, **settings)
     recipe = study.recipe("original")
     (one,) = study.measure("saliency", [recipe], **profile.saliency)
-    pool = load_pool(collection, "test")
+    pool = load_pool(dataset, "test")
     rows = torch.from_numpy(chosen_rows(pool, profile.saliency_per_class))
     maps = saliency_maps(study.classifier(recipe), pool.images[rows], pool.labels[rows])
     scores = foreground_scores(maps, pool.masks[rows, 0].numpy())

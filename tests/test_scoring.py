@@ -1,4 +1,4 @@
-"""Scoring any classifier: the authors' rules image by image, from a collection and from their archive's layout."""
+"""Scoring any classifier: the authors' rules image by image, from a dataset and from their archive's layout."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from typer.testing import CliRunner
 mpl.use("Agg")
 
 import in9
-from in9 import scorecard
 from in9.cli import app
-from in9.collection import Collection
+from in9.data.dataset import Dataset
+from in9.data.export import export
+from in9.data.variants import VARIANTS
 from in9.errors import In9Error
-from in9.export import export
-from in9.pretrained import Model, wrap
-from in9.progress import among_the_papers
-from in9.records import Store, from_digits
-from in9.scoring import Challenged, Score, challenge, evaluate
-from in9.statistics import paired_difference
+from in9.evaluation.estimates import paired_difference
+from in9.evaluation.records import Store, from_digits
+from in9.experiments.benchmark_progress import among_the_papers
+from in9.scoring import report
+from in9.scoring.load import Model, wrap
+from in9.scoring.score import Challenged, Score, challenge, evaluate
+from in9.scoring.test_images import open_test_data
 from in9.taxonomy import CLASSES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
-from in9.testdata import open_test_data
-from in9.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,8 +56,8 @@ def central(images: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def exported(collection: Collection, tmp_path_factory) -> Path:
-    return export(collection, tmp_path_factory.mktemp("exported") / "bg_challenge", seed=0, progress=False)
+def exported(dataset: Dataset, tmp_path_factory) -> Path:
+    return export(dataset, tmp_path_factory.mktemp("exported") / "bg_challenge", seed=0, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +145,11 @@ def test_challenge_accuracy_is_the_authors_foreground_by_foreground(
         assert 0 < sum(expected) < len(expected)  # else the comparison says little
 
 
-# ------------------------------------------------------------------------------------------ collection and layout
+# ------------------------------------------------------------------------------------------ dataset and layout
 
 
-def test_a_collection_and_its_export_get_the_same_answers(collection: Collection, exported: Path, model: Model) -> None:
-    ours, theirs = evaluate(model, collection, device="cpu"), evaluate(model, exported, device="cpu")
+def test_a_collection_and_its_export_get_the_same_answers(dataset: Dataset, exported: Path, model: Model) -> None:
+    ours, theirs = evaluate(model, dataset, device="cpu"), evaluate(model, exported, device="cpu")
     place = {name: row for row, name in enumerate(theirs.ids["original"])}
     for variant in VARIANTS:
         rows = [
@@ -164,8 +164,8 @@ def test_a_collection_and_its_export_get_the_same_answers(collection: Collection
     assert "in9l" in ours.tests and "in9l" not in theirs.tests
 
 
-def test_adversarial_backgrounds_are_the_same_from_both(collection: Collection, exported: Path) -> None:
-    ours, theirs = (challenge(colourful, data, device="cpu") for data in (collection, exported))
+def test_adversarial_backgrounds_are_the_same_from_both(dataset: Dataset, exported: Path) -> None:
+    ours, theirs = (challenge(colourful, data, device="cpu") for data in (dataset, exported))
     for rule in ours.rules:
         assert ours.vulnerable(rule).value == theirs.vulnerable(rule).value
         assert sorted(zip(ours.labels, ours.flags(rule), strict=True)) == sorted(
@@ -193,7 +193,7 @@ def test_the_order_of_files_does_not_break_the_pairs(exported: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty", "imagenet"])
-def test_what_is_no_test_data_is_named(kind: str, tmp_path: Path, collection: Collection) -> None:
+def test_what_is_no_test_data_is_named(kind: str, tmp_path: Path, dataset: Dataset) -> None:
     path = tmp_path / "data"
     if kind == "file":
         path.write_text("something")
@@ -203,14 +203,14 @@ def test_what_is_no_test_data_is_named(kind: str, tmp_path: Path, collection: Co
     with pytest.raises(In9Error, match=expected[kind]):
         open_test_data(path)
     with pytest.raises(In9Error, match=r"Choose one of: .*validation"):
-        open_test_data(collection, split="tset")
+        open_test_data(dataset, split="tset")
 
 
 # ------------------------------------------------------------------------------------------------------- scores
 
 
-def test_a_score_says_what_its_record_says(collection: Collection, model: Model, tmp_path: Path) -> None:
-    score = evaluate(model, collection, device="cpu", batch_size=5)
+def test_a_score_says_what_its_record_says(dataset: Dataset, model: Model, tmp_path: Path) -> None:
+    score = evaluate(model, dataset, device="cpu", batch_size=5)
     answers = score.answers()
     correct = [answers.predictions(test)[0] == answers.labels(test) for test in ("mixed_same", "mixed_rand")]
     assert score.gap() == paired_difference(*correct, answers.labels("mixed_same"))
@@ -227,40 +227,40 @@ def test_a_score_says_what_its_record_says(collection: Collection, model: Model,
     assert Score(stored, {}).table().equals(score.table())
 
 
-def test_batches_play_no_part(collection: Collection, model: Model) -> None:
-    one, other = (evaluate(model, collection, device="cpu", batch_size=size) for size in (1, 999))
+def test_batches_play_no_part(dataset: Dataset, model: Model) -> None:
+    one, other = (evaluate(model, dataset, device="cpu", batch_size=size) for size in (1, 999))
     assert one.record.results == other.record.results and one.record.key == other.record.key
 
 
-def test_nine_outputs_have_one_rule_and_the_papers_own_models_beside_them(collection: Collection) -> None:
-    score = evaluate(colourful, collection, device="cpu", name="mine")
+def test_nine_outputs_have_one_rule_and_the_papers_own_models_beside_them(dataset: Dataset) -> None:
+    score = evaluate(colourful, dataset, device="cpu", name="mine")
     assert score.rules == ("strict",) and score.name == "mine"
     among = among_the_papers(score)
     assert among["ours"].sum() == 1 and among["bg_gap"].is_monotonic_increasing
     assert not among["model"].str.contains("imagenet").any() and among["model"].str.contains("in9l").any()
-    text = scorecard.text(score, among)
+    text = report.text(score, among)
     assert "> mine" in text and "Restricted" not in text
 
 
-def test_a_thousand_outputs_stand_among_pretrained_models(collection: Collection, model: Model) -> None:
-    score = evaluate(model, collection, device="cpu")
+def test_a_thousand_outputs_stand_among_pretrained_models(dataset: Dataset, model: Model) -> None:
+    score = evaluate(model, dataset, device="cpu")
     among = among_the_papers(score)
     assert len(among) == 9  # five of table 2, three of the README, ours
     assert among.query("model == 'vgg16_bn (imagenet)'")["bg_gap"].item() == 10.2
-    text = scorecard.text(score, among)
+    text = report.text(score, among)
     assert "restricted" in text and "hashed: 1000 outputs" in text
 
 
-def test_unknown_tests_and_rules_are_named(collection: Collection, model: Model) -> None:
+def test_unknown_tests_and_rules_are_named(dataset: Dataset, model: Model) -> None:
     with pytest.raises(In9Error, match="Did you mean 'mixed_rand'"):
-        evaluate(model, collection, tests=["mixed_rnd"], device="cpu")
+        evaluate(model, dataset, tests=["mixed_rnd"], device="cpu")
     with pytest.raises(In9Error, match="Did you mean 'targeted'"):
-        challenge(model, collection, rules=["targetd"], device="cpu")
+        challenge(model, dataset, rules=["targetd"], device="cpu")
     with pytest.raises(In9Error, match="no rule 'restricted'"):
-        evaluate(colourful, collection, tests=["original"], device="cpu").answers("restricted")
+        evaluate(colourful, dataset, tests=["original"], device="cpu").answers("restricted")
 
 
-def test_answers_that_are_not_numbers_are_refused(collection: Collection) -> None:
+def test_answers_that_are_not_numbers_are_refused(dataset: Dataset) -> None:
     def broken(images: Tensor) -> Tensor:
         outputs = hashed(images)
         outputs[images.mean((1, 2, 3)) > 0.3, 17] = math.nan
@@ -268,13 +268,13 @@ def test_answers_that_are_not_numbers_are_refused(collection: Collection) -> Non
 
     for score in (evaluate, challenge):
         with pytest.raises(In9Error, match=r"broken answers with NaN for \d+ of \d+ images of original"):
-            score(broken, collection, device="cpu")
+            score(broken, dataset, device="cpu")
 
 
 # ---------------------------------------------------------------------------------------------------- challenges
 
 
-def test_a_stopped_challenge_goes_on(collection: Collection, tmp_path: Path, model: Model) -> None:
+def test_a_stopped_challenge_goes_on(dataset: Dataset, tmp_path: Path, model: Model) -> None:
     asked, limit = 0, 10**9
 
     def counting(images: Tensor) -> Tensor:
@@ -285,32 +285,32 @@ def test_a_stopped_challenge_goes_on(collection: Collection, tmp_path: Path, mod
         return model.classifier(images)
 
     watched = replace(model, classifier=counting)
-    whole = challenge(watched, collection, device="cpu", batch_size=3, states=tmp_path)
+    whole = challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
     calls, asked, limit = asked, 0, asked // 2
     with pytest.raises(KeyboardInterrupt):
-        challenge(watched, collection, device="cpu", batch_size=3, states=tmp_path)
+        challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
     (state,) = tmp_path.glob("*.npz")
     asked, limit = 0, 10**9
-    again = challenge(watched, collection, device="cpu", batch_size=3, states=tmp_path)
+    again = challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
     assert again.record.results == whole.record.results
     assert 0 < asked < calls and not state.exists()
     state.write_bytes(b"nonsense")
     with pytest.raises(In9Error, match="remove it to start anew"):
-        challenge(watched, collection, device="cpu", batch_size=3, states=tmp_path)
+        challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
 
 
-def test_a_challenge_says_how_vulnerable(collection: Collection) -> None:
-    found = challenge(colourful, collection, per_class=2, device="cpu")
+def test_a_challenge_says_how_vulnerable(dataset: Dataset) -> None:
+    found = challenge(colourful, dataset, per_class=2, device="cpu")
     assert len(found.labels) == 2 * NUM_CLASSES
     assert found.record.results["pairs"] == (2 * NUM_CLASSES) ** 2 >= found.record.results["composites"]
     table = found.table().set_index("measure")
     assert table.loc["challenge accuracy", "value"] + table.loc["vulnerable (untargeted)", "value"] == pytest.approx(
         100
     )
-    text = scorecard.challenge_text(found)
+    text = report.challenge_text(found)
     assert "challenge accuracy" in text and "18 foregrounds x 18 backgrounds" in text
     with pytest.raises(In9Error, match="no rule 'untargeted'"):
-        challenge(colourful, collection, per_class=2, rules=["targeted"], device="cpu").accuracy()
+        challenge(colourful, dataset, per_class=2, rules=["targeted"], device="cpu").accuracy()
 
 
 # -------------------------------------------------------------------------------------------------- command line
@@ -334,8 +334,8 @@ def run(*words: object) -> str:
     return done.output
 
 
-def test_the_command_scores_and_writes_what_is_asked(home: Path, collection: Collection) -> None:
-    words = ("my_models:network", "--data", collection.path, "--device", "cpu", "--name", "my net")
+def test_the_command_scores_and_writes_what_is_asked(home: Path, dataset: Dataset) -> None:
+    words = ("my_models:network", "--data", dataset.path, "--device", "cpu", "--name", "my net")
     text = run("evaluate", *words, "--json", "a.json", "--csv", "a.csv", "--figure", "a.svg", "--top1", "71.5")
     assert "my net: 9 outputs" in text and "71.5 % on ImageNet" in text and "> my net" in text
     content = json.loads((home / "a.json").read_text())
@@ -366,13 +366,13 @@ def test_the_command_scores_and_writes_what_is_asked(home: Path, collection: Col
     ],
 )
 def test_a_mistake_is_one_sentence(
-    words: list[str], expected: str, home: Path, collection: Collection, capsys: pytest.CaptureFixture[str]
+    words: list[str], expected: str, home: Path, dataset: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [str(collection.path) if word == "DATA" else word for word in words]
+    arguments = [str(dataset.path) if word == "DATA" else word for word in words]
     done = CliRunner().invoke(app, ["evaluate", "my_models:network", "--device", "cpu", *arguments])
     assert isinstance(done.exception, In9Error) and expected in str(done.exception)
     assert not list(home.glob("a.*")) and not list(home.glob(".*"))
 
 
-def test_the_package_offers_both(collection: Collection) -> None:
+def test_the_package_offers_both(dataset: Dataset) -> None:
     assert in9.evaluate is evaluate and in9.challenge is challenge

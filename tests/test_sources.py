@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from in9.data.archive import Archive
+from in9.data.fetch import Fetched
+from in9.data.source import Example, Rejected
+from in9.data.sources import open_source
+from in9.data.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 from in9.errors import In9Error
-from in9.fetching import Fetched
-from in9.sources import Example, Rejected, open_source
-from in9.sources.archive import Archive
-from in9.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 
 DOG, FISH, BUTTERFLY, BOTTLE = "n02085620", "n01443537", "n02279972", "n02823428"
 IMAGES_OF_EACH = 3
@@ -307,5 +308,5 @@ def test_download(tmp_path, monkeypatch):
 
 def test_without_an_archive_the_source_is_downloaded(tmp_path, monkeypatch):
     path = write_zip(layout(), tmp_path / "tiny.zip")
-    monkeypatch.setattr("in9.sources.tiny_imagenet.fetch_tiny_imagenet", lambda: Fetched(path, "sha256:0"))
+    monkeypatch.setattr("in9.data.sources.tiny_imagenet.fetch_tiny_imagenet", lambda: Fetched(path, "sha256:0"))
     assert len(TinyImageNet().examples()) == 3 * IMAGES_OF_EACH + 2

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from in9.seeds import generator
-from in9.statistics import (
+from in9.evaluation.estimates import (
     Estimate,
     accuracy,
     class_weights,
@@ -20,6 +19,7 @@ from in9.statistics import (
     rate,
     wilson,
 )
+from in9.seeds import generator
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

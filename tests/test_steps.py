@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from in9.classifiers import Classifier, create
-from in9.steps import Step, autocast
+from in9.training.networks import Classifier, create
+from in9.training.steps import Step, autocast
 
 DEVICES = [
     "cpu",

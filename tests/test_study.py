@@ -17,24 +17,24 @@ import pandas as pd
 import pytest
 import torch
 
-from in9 import engines
-from in9 import study as study_module
-from in9.augmentation import Augmentation
-from in9.building import Split
-from in9.collection import Collection
-from in9.engines import run_in_processes
+from in9.data.build import Split
+from in9.data.dataset import Dataset
+from in9.data.variants import VARIANTS
+from in9.data.workers import deaf_to_interrupts
 from in9.errors import In9Error
-from in9.evaluation import TEST_SETS
-from in9.profiles import PROFILES, Profile, profile_named
-from in9.recipes import TRAINING_SETS, Recipe
-from in9.records import Record
-from in9.study import Study
+from in9.evaluation.predictions import TEST_SETS
+from in9.evaluation.records import Record
+from in9.study import executors
+from in9.study import study as study_module
+from in9.study.executors import run_in_processes
+from in9.study.jobs import Unit, run_unit
+from in9.study.profile import PROFILES, Profile, profile_named
+from in9.study.study import Study
+from in9.study.workspace import Workspace, find_workspace
 from in9.taxonomy import CLASS_NAMES, TITLES
-from in9.training import Stopped
-from in9.units import Unit, run_unit
-from in9.variants import VARIANTS
-from in9.workers import deaf_to_interrupts
-from in9.workspace import Workspace, find_workspace
+from in9.training.augmentation import Augmentation
+from in9.training.loop import Stopped
+from in9.training.recipe import TRAINING_SETS, Recipe
 
 PROFILE = Profile(
     name="trial",
@@ -60,20 +60,20 @@ def open_study(workspace: Workspace, profile: Profile = PROFILE, jobs: int = 1, 
 
 
 @pytest.fixture
-def workspace(collection: Collection, tmp_path: Path) -> Workspace:
+def workspace(dataset: Dataset, tmp_path: Path) -> Workspace:
     """A project whose data is built, and in which nothing was measured yet."""
-    shutil.copytree(collection.path, tmp_path / "data" / "trial")
+    shutil.copytree(dataset.path, tmp_path / "data" / "trial")
     return Workspace(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def measured(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def measured(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A project in which the whole matrix was measured."""
     workspace = Workspace(tmp_path_factory.mktemp("measured"))
-    shutil.copytree(collection.path, workspace.data / "trial")
+    shutil.copytree(dataset.path, workspace.data / "trial")
     study = open_study(workspace)
     study.matrix()
-    study.dataset()
+    study.outcomes()
     return workspace
 
 
@@ -112,10 +112,10 @@ def test_the_gap_is_the_difference_of_two_cells(measured: Workspace, idle: None)
         assert gaps.loc[train, "low"] <= gaps.loc[train, "gap"] <= gaps.loc[train, "high"]
 
 
-def test_answers_hold_every_seed(measured: Workspace, collection: Collection, idle: None) -> None:
+def test_answers_hold_every_seed(measured: Workspace, dataset: Dataset, idle: None) -> None:
     answers = open_study(measured).answers("no_fg")
     assert [record.settings["recipe"]["seed"] for record in answers.records] == [0, 1]
-    labels = collection.table["label"].to_numpy()[collection.indices("test")]
+    labels = dataset.table["label"].to_numpy()[dataset.indices("test")]
     for test in TEST_SETS:
         assert answers.predictions(test).shape == (2, len(labels))
         assert np.array_equal(answers.labels(test), labels)  # every drawn image has a good mask, so IN-9L is the same
@@ -125,7 +125,7 @@ def test_answers_hold_every_seed(measured: Workspace, collection: Collection, id
 
 
 def test_dataset_counts_every_image(measured: Workspace, idle: None) -> None:
-    frame = open_study(measured).dataset()
+    frame = open_study(measured).outcomes()
     assert list(frame.columns) == ["class", "split", "outcome", "count"]
     assert frame["count"].sum() == 9 * 12 and set(frame["class"]) == set(CLASS_NAMES)
 
@@ -158,7 +158,7 @@ def test_committed_records_are_enough(measured: Workspace, tmp_path: Path, idle:
     writer = open_study(measured)
     pd.testing.assert_frame_equal(reader.matrix(), writer.matrix())
     pd.testing.assert_frame_equal(reader.gaps(), writer.gaps())
-    pd.testing.assert_frame_equal(reader.dataset(), writer.dataset())
+    pd.testing.assert_frame_equal(reader.outcomes(), writer.outcomes())
     assert reader.describe() == f"Nothing was computed for these pages: their run is our record. {writer.describe()}"
     assert reader.origins == {"record": reader}  # the record is not shown twice
     assert writer.origins == {"run": writer}  # that project has no records on photographs
@@ -169,8 +169,8 @@ def test_without_committed_records_the_error_says_how_to_measure(tmp_path: Path,
     reader = open_study(Workspace(tmp_path), recorded=True)
     with pytest.raises(In9Error, match=r"no evaluation record of training on original .*`in9 book --profile trial`"):
         reader.matrix()
-    with pytest.raises(In9Error, match=r"no record of the data set of profile 'trial'"):
-        reader.dataset()
+    with pytest.raises(In9Error, match=r"no record of the dataset of profile 'trial'"):
+        reader.outcomes()
     assert reader.reference is None
     assert list(tmp_path.iterdir()) == []
 
@@ -191,7 +191,7 @@ def test_a_collection_with_other_settings_is_an_error(workspace: Workspace, idle
         replace(PROFILE, split=Split()),
         replace(PROFILE, build_seed=1),
     ):
-        with pytest.raises(In9Error, match="holds a collection with other settings than profile 'trial' needs"):
+        with pytest.raises(In9Error, match="holds a dataset with other settings than profile 'trial' needs"):
             open_study(workspace, other).matrix()
     assert not workspace.runs.exists()
 
@@ -202,7 +202,7 @@ def test_what_was_measured_on_other_pixels_is_measured_again(measured: Workspace
     images[:] = 255 - images
     images.flush()
     manifest = tmp_path / "data" / "trial" / "manifest.json"
-    old = Collection(tmp_path / "data" / "trial").manifest["files"]["images.npy"]["sha256"]
+    old = Dataset(tmp_path / "data" / "trial").manifest["files"]["images.npy"]["sha256"]
     manifest.write_text(manifest.read_text().replace(old, "0" * 64))
     before = open_study(measured).answers("original").records
     after = open_study(Workspace(tmp_path)).answers("original").records
@@ -213,10 +213,10 @@ def test_what_was_measured_on_other_pixels_is_measured_again(measured: Workspace
 
 def test_the_collection_is_built_where_it_is_missing(tmp_path: Path) -> None:
     study = open_study(Workspace(tmp_path), PROFILES["smoke"])
-    assert len(study.collection.table) == 9 * 16
-    assert study.collection.path == tmp_path / "data" / "smoke"
+    assert len(study.dataset.table) == 9 * 16
+    assert study.dataset.path == tmp_path / "data" / "smoke"
     again = open_study(Workspace(tmp_path), PROFILES["smoke"])
-    assert again.collection.hash == study.collection.hash
+    assert again.dataset.hash == study.dataset.hash
 
 
 # --- units ------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def units_of(workspace: Workspace, *changes: dict) -> list[Unit]:
     return [study._unit("evaluation", replace(recipe, **one), {"test_seed": 0}) for one in changes]
 
 
-def test_a_unit_run_twice_gives_the_same_record(workspace: Workspace, collection: Collection) -> None:
+def test_a_unit_run_twice_gives_the_same_record(workspace: Workspace, dataset: Dataset) -> None:
     (unit,) = units_of(workspace, {"train_on": "mixed_rand"})
     before = torch.get_num_threads()
     trained = run_unit(unit, "cpu")
@@ -237,7 +237,7 @@ def test_a_unit_run_twice_gives_the_same_record(workspace: Workspace, collection
     shutil.rmtree(unit.scratch)
     again = run_unit(unit, "cpu")
     for other in (loaded, again):
-        assert other.key == trained.key and other.data == trained.data == collection.hash
+        assert other.key == trained.key and other.data == trained.data == dataset.hash
         assert other.results["predictions"] == trained.results["predictions"]
         assert other.results["training"]["losses"] == trained.results["training"]["losses"]
     assert loaded.provenance["seconds"] >= loaded.results["training"]["seconds"]
@@ -248,14 +248,14 @@ def test_a_unit_run_twice_gives_the_same_record(workspace: Workspace, collection
 def test_damaged_weights_say_what_to_do(workspace: Workspace, damage: str) -> None:
     unit, other = units_of(workspace, {}, {"fine": 2})
     run_unit(unit, "cpu")
-    weights = unit.weights(Collection(unit.collection))
+    weights = unit.weights(Dataset(unit.dataset))
     if damage == "cut short":
         weights.write_bytes(weights.read_bytes()[:1000])
     elif damage == "garbage":
         weights.write_bytes(b"x" * 1000)
     else:
         run_unit(other, "cpu")
-        shutil.copy(other.weights(Collection(unit.collection)), weights)
+        shutil.copy(other.weights(Dataset(unit.dataset)), weights)
     with pytest.raises(In9Error, match=r"safetensors cannot be read .*; remove them to train anew") as caught:
         run_unit(unit, "cpu")
     assert "\n" not in str(caught.value)
@@ -273,7 +273,7 @@ def test_a_unit_that_fails_leaves_what_finished(workspace: Workspace, monkeypatc
         run.append(unit.recipe.train_on)
         return run_unit(unit, *arguments)
 
-    monkeypatch.setattr(engines, "run_unit", watched)
+    monkeypatch.setattr("in9.study.executors.run_unit", watched)
     assert len(study.evaluations([recipes[0], recipes[2], recipes[0]])) == 3
     assert run == ["only_fg"]
 
@@ -299,7 +299,7 @@ def test_stopped_with_ctrl_c_the_next_run_goes_on(workspace: Workspace, monkeypa
         if epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(engines._Worker, "check", stop_in_the_second)
+    monkeypatch.setattr(executors._Worker, "check", stop_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         list(run_in_processes([unit], "cpu", jobs=1))
     assert [path.suffix for path in unit.scratch.iterdir()] == [".checkpoint"]
@@ -328,7 +328,7 @@ def test_two_jobs_give_the_records_of_one_and_stop_when_asked(
         assert alone.results["predictions"] == record.results["predictions"]
         assert alone.results["training"]["losses"] == record.results["training"]["losses"]
     assert len(open_study(workspace).store.all()) == 2
-    checkpoint = long.weights(Collection(long.collection)).with_suffix(".checkpoint")
+    checkpoint = long.weights(Dataset(long.dataset)).with_suffix(".checkpoint")
     if checkpoint.is_file():  # unless it was stopped before its first epoch
         reached = len(torch.load(checkpoint, weights_only=True)["losses"])
         assert 1 <= reached < 5000

@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from in9 import seeds
+from in9.data.sources import open_source
+from in9.data.sources.shapes import SHAPES, paint
+from in9.data.sources.synthetic import SUBCLASSES, Synthetic
+from in9.data.sources.textures import TEXTURES
 from in9.errors import In9Error
-from in9.sources import open_source
-from in9.sources.shapes import SHAPES, paint
-from in9.sources.synthetic import SUBCLASSES, Synthetic
-from in9.sources.textures import TEXTURES
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 

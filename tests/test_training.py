@@ -11,14 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from in9 import recipes, variants
-from in9.augmentation import Augmentation
-from in9.collection import Collection
+from in9.data import variants
+from in9.data.dataset import Dataset
+from in9.data.variants import MIXED, VARIANTS, Pool, load_pool
 from in9.errors import In9Error
-from in9.recipes import IN9L, TRAINING_SETS, Draws, Recipe, chosen_rows, compose_batch, epoch_rows, finer_classes
 from in9.taxonomy import NUM_CLASSES
-from in9.training import Stopped, pick_device, train
-from in9.variants import MIXED, VARIANTS, Pool, load_pool
+from in9.training import recipe
+from in9.training.augmentation import Augmentation
+from in9.training.loop import Stopped, pick_device, train
+from in9.training.recipe import (
+    IN9L,
+    TRAINING_SETS,
+    Draws,
+    Recipe,
+    chosen_rows,
+    compose_batch,
+    epoch_rows,
+    finer_classes,
+)
 
 STILL = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False)
 QUICK = Recipe(
@@ -34,8 +44,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def pool(collection: Collection) -> Pool:
-    return load_pool(collection, "train")
+def pool(dataset: Dataset) -> Pool:
+    return load_pool(dataset, "train")
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -186,7 +196,7 @@ def test_backgrounds_are_fresh_each_epoch_or_the_papers_one_draw(
         purposes.append(purpose)
         return draw(variant, pool, seed, purpose)
 
-    monkeypatch.setattr(recipes.variants, "draw_backgrounds", counted)
+    monkeypatch.setattr(recipe.variants, "draw_backgrounds", counted)
     train(replace(QUICK, train_on=train_on, epochs=3), pool)
     assert len(set(purposes)) == 3
     assert "test" not in purposes
@@ -263,7 +273,7 @@ def test_stopped_after_the_last_epoch_nothing_is_left_to_train(pool: Pool, tmp_p
 
 
 def test_checkpoints_are_written_on_the_way(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("in9.training.CHECKPOINT_EVERY", -1.0)
+    monkeypatch.setattr("in9.training.loop.CHECKPOINT_EVERY", -1.0)
     checkpoint = tmp_path / "one.checkpoint"
     there: list[bool] = []
     train(replace(QUICK, epochs=3), pool, checkpoint, lambda epoch, loss: there.append(checkpoint.is_file()))

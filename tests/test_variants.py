@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_geometry import naive_tiles
 
-from in9.errors import In9Error
-from in9.geometry import tile_image
-from in9.taxonomy import NUM_CLASSES
-from in9.variants import (
+from in9.data.boxes import tile_image
+from in9.data.variants import (
     MIXED,
     VARIANTS,
     Pool,
@@ -25,6 +23,8 @@ from in9.variants import (
     load_pool,
     tile,
 )
+from in9.errors import In9Error
+from in9.taxonomy import NUM_CLASSES
 
 
 def make_pool(seed=0, count=18, size=9, labels=None):
@@ -237,27 +237,27 @@ def test_a_class_without_a_background_is_named(variant):
         draw_backgrounds(variant, pool, 0)
 
 
-def test_load_pool(collection):
-    pool = load_pool(collection, "test")
-    rows = collection.indices("test")
+def test_load_pool(dataset):
+    pool = load_pool(dataset, "test")
+    rows = dataset.indices("test")
     assert len(pool) == len(rows) == 36 and pool.accepted and pool.device.type == "cpu"
     assert pool.images.dtype == torch.uint8 and pool.images.shape == (36, 3, 32, 32) and pool.images.is_contiguous()
-    assert np.array_equal(pool.images.permute(0, 2, 3, 1).numpy(), collection.images[rows])
-    assert np.array_equal(pool.masks[:, 0].numpy(), collection.masks[rows])
-    table = collection.table.iloc[rows]
+    assert np.array_equal(pool.images.permute(0, 2, 3, 1).numpy(), dataset.images[rows])
+    assert np.array_equal(pool.masks[:, 0].numpy(), dataset.masks[rows])
+    table = dataset.table.iloc[rows]
     assert pool.ids == tuple(table["id"]) and pool.labels.tolist() == table["label"].tolist()
     assert pool.fine == tuple(table["fine"])
     assert pool.boxes.tolist() == table[["left", "top", "right", "bottom"]].to_numpy().tolist()
     for index in range(0, len(pool), 5):
         box = tuple(pool.boxes[index].tolist())
-        expected = tile_image(collection.images[rows[index]], box)
+        expected = tile_image(dataset.images[rows[index]], box)
         assert np.array_equal(pool.tiles[index].permute(1, 2, 0).numpy(), expected)
 
 
-def test_load_pool_with_a_limit(collection):
-    few = load_pool(collection, "train", limit=2)
+def test_load_pool_with_a_limit(dataset):
+    few = load_pool(dataset, "train", limit=2)
     assert np.bincount(few.labels.numpy()).tolist() == [2] * NUM_CLASSES
-    whole = load_pool(collection, "train", accepted=False)
+    whole = load_pool(dataset, "train", accepted=False)
     assert not whole.accepted and len(whole) == 36
     with pytest.raises(In9Error, match="no split 'tset'"):
-        load_pool(collection, "tset")
+        load_pool(dataset, "tset")

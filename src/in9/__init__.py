@@ -10,33 +10,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from in9.building import build as build
-    from in9.collection import Collection as Collection
+    from in9.data.build import build as build
+    from in9.data.dataset import Dataset as Dataset
+    from in9.data.sources import open_source as open_source
     from in9.errors import In9Error as In9Error
-    from in9.pretrained import load_model as load_model
-    from in9.recipes import Recipe as Recipe
-    from in9.scoring import challenge as challenge
-    from in9.scoring import evaluate as evaluate
-    from in9.sources import open_source as open_source
-    from in9.study import Study as Study
-    from in9.training import train as train
+    from in9.scoring.load import load_model as load_model
+    from in9.scoring.score import challenge as challenge
+    from in9.scoring.score import evaluate as evaluate
+    from in9.study.study import Study as Study
+    from in9.training.loop import train as train
+    from in9.training.recipe import Recipe as Recipe
 
 # torch takes seconds to import, so what needs it is imported when it is first asked for.
 _HOMES = {
-    "Collection": "collection",
+    "Dataset": "data.dataset",
     "In9Error": "errors",
-    "Recipe": "recipes",
-    "Study": "study",
-    "build": "building",
-    "challenge": "scoring",
-    "evaluate": "scoring",
-    "load_model": "pretrained",
-    "open_source": "sources",
-    "train": "training",
+    "Recipe": "training.recipe",
+    "Study": "study.study",
+    "build": "data.build",
+    "challenge": "scoring.score",
+    "evaluate": "scoring.score",
+    "load_model": "scoring.load",
+    "open_source": "data.sources",
+    "train": "training.loop",
 }
 
 __all__ = [
-    "Collection",
+    "Dataset",
     "In9Error",
     "Recipe",
     "Study",

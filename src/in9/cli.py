@@ -59,9 +59,9 @@ def book(
 
     With --recorded the numbers are those of the project's records (profile tiny): no data and no GPU are needed.
     """
-    from in9 import claims as claimed
-    from in9.book import run_book
-    from in9.study import Study
+    from in9.book.render import run_book
+    from in9.experiments import verdicts as claimed
+    from in9.study.study import Study
 
     study = Study(profile, recorded=recorded, compute=False, engine=engine)
     fragments = {"claims.md": lambda: claimed.markdown(study)}
@@ -75,39 +75,39 @@ def book(
 @app.command()
 def build(
     source: Annotated[str, typer.Argument(help="synthetic, tiny-imagenet or imagenet.")],
-    out: Annotated[Path, typer.Argument(help="The folder that will hold the collection.")],
+    out: Annotated[Path, typer.Argument(help="The folder that will hold the dataset.")],
     archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the split into training and test images.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A source's option as name=value.")] = None,
 ) -> None:
-    """Build a collection: images, masks, boxes and labels from a source. A stopped build goes on where it was."""
-    from in9.building import build as build_collection
-    from in9.sources import open_source
+    """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was."""
+    from in9.data.build import build as build_dataset
+    from in9.data.sources import open_source
 
     options = _assignments(set_ or []) | ({"archive": archive} if archive is not None else {})
-    collection = build_collection(open_source(source, **options), out, workers=workers, seed=seed)
-    counts = collection.outcomes()
+    dataset = build_dataset(open_source(source, **options), out, workers=workers, seed=seed)
+    counts = dataset.outcomes()
     table = counts.pivot_table(index="outcome", columns="class", values="count", aggfunc="sum", fill_value=0)
-    table = table.reindex(columns=collection.manifest["classes"]).assign(total=lambda rows: rows.sum(axis=1))
+    table = table.reindex(columns=dataset.manifest["classes"]).assign(total=lambda rows: rows.sum(axis=1))
     typer.echo(table.sort_values("total", ascending=False).to_string())
     accepted = counts[counts["outcome"] == "accepted"].groupby("split")["count"].sum()
     sizes = ", ".join(f"{number} {split}" for split, number in accepted.items())
-    typer.echo(f"{collection.path}: {len(collection.table)} images; with a good mask {sizes}; hash {collection.hash}")
+    typer.echo(f"{dataset.path}: {len(dataset.table)} images; with a good mask {sizes}; hash {dataset.hash}")
 
 
 @app.command()
 def export(
-    collection: Annotated[Path, typer.Argument(help="The folder of a collection.")],
+    dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
     out: Annotated[Path, typer.Argument(help="The folder that will hold the authors' layout.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     seed: Annotated[int, typer.Option(help="Decides the backgrounds of the mixed variants.")] = 0,
 ) -> None:
     """Write the eight variants and the masks of one split in the layout of the authors' test archive."""
-    from in9.collection import Collection
-    from in9.export import export as export_collection
+    from in9.data.dataset import Dataset
+    from in9.data.export import export as export_dataset
 
-    typer.echo(f"wrote {export_collection(Collection(collection), out, split=split, seed=seed)}")
+    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed)}")
 
 
 @app.command()
@@ -119,8 +119,8 @@ def train(
     jobs: JOBS = None,
 ) -> None:
     """Train a profile's classifiers, evaluate them on every test set and print accuracy and BG-Gap."""
-    from in9.recipes import TRAINING_SETS
-    from in9.study import Study
+    from in9.study.study import Study
+    from in9.training.recipe import TRAINING_SETS
 
     study = Study(profile, device=device, engine=engine, jobs=jobs)
     sets = tuple(dict.fromkeys(on)) if on else TRAINING_SETS
@@ -143,9 +143,9 @@ def measure(
     Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, trials, levels, masks,
     suspects, smaller, finer, dial.
     """
-    from in9.measuring import measure as measure_parts
-    from in9.measuring import parts_named
-    from in9.study import Study
+    from in9.experiments.measuring import measure as measure_parts
+    from in9.experiments.measuring import parts_named
+    from in9.study.study import Study
 
     parts_named(only or ())
     measure_parts(Study(profile, device=device, engine=engine, jobs=jobs), only or (), say=typer.echo)
@@ -159,8 +159,8 @@ def rerun(
     device: DEVICE = "auto",
 ) -> None:
     """Train one network anew and say whether it agrees with the project's record; exit status 1 if it does not."""
-    from in9.measuring import rerun as train_again
-    from in9.study import Study
+    from in9.experiments.measuring import rerun as train_again
+    from in9.study.study import Study
 
     frame = train_again(Study(profile, device=device), on, seed)
     typer.echo(frame.round(1).to_string(index=False))
@@ -171,7 +171,7 @@ def rerun(
 
 
 MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
-DATA = Annotated[Path, typer.Option(help="A collection, or the authors' released test set or an export in its layout.")]
+DATA = Annotated[Path, typer.Option(help="A dataset, or the authors' released test set or an export in its layout.")]
 WEIGHTS = Annotated[Path | None, typer.Option(help="A file of weights: safetensors, or a plain checkpoint.")]
 CLASSES = Annotated[Path | None, typer.Option("--map", help="JSON: the class, 0 to 8, of each output.")]
 PREPROCESSING = Annotated[str, typer.Option(help="normalise (its own mean), reference (the authors') or own.")]
@@ -180,7 +180,7 @@ SET = Annotated[
 ]
 TOP1 = Annotated[float | None, typer.Option(help="Its published accuracy on ImageNet in %, for the book.")]
 NAME = Annotated[str | None, typer.Option(help="What to call it in tables; default: MODEL.")]
-SPLIT = Annotated[str, typer.Option(help="The split of a collection: test, validation or train.")]
+SPLIT = Annotated[str, typer.Option(help="The split of a dataset: test, validation or train.")]
 BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
 JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and its table here.")]
 
@@ -191,9 +191,9 @@ def _scored(
     """The classifier and the test images of a command."""
     from dataclasses import replace
 
-    from in9.pretrained import load_model
-    from in9.testdata import open_test_data
-    from in9.training import pick_device
+    from in9.scoring.load import load_model
+    from in9.scoring.test_images import open_test_data
+    from in9.training.loop import pick_device
 
     where = pick_device(device)
     images = open_test_data(data, split, seed, where)
@@ -229,24 +229,24 @@ def evaluate(
     package.module:function, which is a classifier or returns one. Outputs are the nine classes, ImageNet's 1,000, or
     have a --map.
     """
-    from in9 import scorecard
-    from in9.progress import among_the_papers
-    from in9.records import Store
-    from in9.scoring import evaluate as score_model
-    from in9.workspace import find_workspace
+    from in9.evaluation.records import Store
+    from in9.experiments.benchmark_progress import among_the_papers
+    from in9.scoring import report
+    from in9.scoring.score import evaluate as score_model
+    from in9.study.workspace import find_workspace
 
-    scorecard.check_targets(json_, csv, figure)
+    report.check_targets(json_, csv, figure)
     chosen, images = _scored(name, model, data, split, seed, device, top1, weights=weights, options=set_,
                              class_map=class_map, preprocessing=preprocessing)  # fmt: skip
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     Store(find_workspace().runs / "records" / "scores").write(score.record)
     if json_:
-        scorecard.write(json_, scorecard.document(score))
+        report.write(json_, report.document(score))
     if csv:
-        scorecard.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
+        report.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
     if figure:
-        scorecard.write(figure, scorecard.figure(score))
-    typer.echo(scorecard.text(score, among_the_papers(score)))
+        report.write(figure, report.figure(score))
+    typer.echo(report.text(score, among_the_papers(score)))
 
 
 @app.command()
@@ -267,13 +267,13 @@ def challenge(
     json_: JSON = None,
 ) -> None:
     """Score a classifier on adversarial backgrounds. A challenge that is stopped goes on where it was."""
-    from in9 import scorecard
-    from in9.records import Store
-    from in9.scoring import challenge as challenge_model
-    from in9.search import RULES
-    from in9.workspace import find_workspace
+    from in9.evaluation.adversarial.search import RULES
+    from in9.evaluation.records import Store
+    from in9.scoring import report
+    from in9.scoring.score import challenge as challenge_model
+    from in9.study.workspace import find_workspace
 
-    scorecard.check_targets(json_)
+    report.check_targets(json_)
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
                              class_map=class_map, preprocessing=preprocessing)  # fmt: skip
     runs = find_workspace().runs
@@ -283,8 +283,8 @@ def challenge(
     )  # fmt: skip
     Store(runs / "records" / "scores").write(found.record)
     if json_:
-        scorecard.write(json_, scorecard.document(found))
-    typer.echo(scorecard.challenge_text(found))
+        report.write(json_, report.document(found))
+    typer.echo(report.challenge_text(found))
 
 
 @app.command()
@@ -295,10 +295,10 @@ def fetch(
     checksum: Annotated[str | None, typer.Option(help="What to expect, as sha256:... or md5:...")] = None,
 ) -> None:
     """Download Tiny ImageNet, or the authors' test set; a download that is stopped goes on where it was."""
-    from in9.downloads import FETCHABLE
+    from in9.data.downloads import FETCHABLE
 
     if what not in FETCHABLE:
-        raise unknown("data set to fetch", what, FETCHABLE)
+        raise unknown("dataset to fetch", what, FETCHABLE)
     typer.echo(FETCHABLE[what](to, url=url, checksum=checksum))
 
 
@@ -309,10 +309,10 @@ def records(
     keep: Annotated[bool, typer.Option("--keep", help="Copy what the chapters read here to the project's.")] = False,
 ) -> None:
     """List what has been measured: one line for each record; or keep it as part of the project."""
-    from in9.study import Study
+    from in9.study.study import Study
 
     if keep:
-        from in9.measuring import keep as keep_records
+        from in9.experiments.measuring import keep as keep_records
 
         for path in keep_records(Study(profile, compute=False)):
             typer.echo(path if path.is_file() else f"{path}: removed, no chapter reads it")
@@ -330,8 +330,8 @@ def claims(
     committed: Annotated[bool, typer.Option(help="The project's records instead of this machine's.")] = False,
 ) -> None:
     """Print what the paper finds, its numbers, ours and the verdicts, from what was measured; nothing is computed."""
-    from in9 import claims as claimed
-    from in9.study import REFERENCE, Study
+    from in9.experiments import verdicts as claimed
+    from in9.study.study import REFERENCE, Study
 
     name = profile or (REFERENCE if committed else "control")
     typer.echo(claimed.text(Study(name, recorded=committed, compute=False)))
@@ -340,7 +340,7 @@ def claims(
 @app.command("sync")
 def sync(check: Annotated[bool, typer.Option(help="Only say which pairs differ.")] = False) -> None:
     """Write each chapter's .ipynb from its .py, without outputs."""
-    from in9.chapters import sync_notebooks
+    from in9.book.notebooks import sync_notebooks
 
     for path in sync_notebooks(check=check):
         typer.echo(f"wrote {path}")
@@ -358,7 +358,7 @@ def main() -> None:
             typer.echo("in9: stopped; the same command goes on from here.", err=True)
         raise
     except Exception as error:
-        from in9.book import BookFailed
+        from in9.book.render import BookFailed
 
         if not isinstance(error, BookFailed):
             raise

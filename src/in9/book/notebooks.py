@@ -1,0 +1,222 @@
+"""One chapter: its parameters, its pair of files, and how it is run.
+
+A chapter is ``notebooks/NN_name.py`` (percent format, the source) with ``notebooks/NN_name.ipynb`` beside it, stored
+without outputs. One code cell, tagged ``parameters``, declares the parameters as plain assignments.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from in9.errors import In9Error, unknown
+from in9.study.workspace import find_workspace
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+class CellFailed(Exception):
+    """A cell that raised, or during which the kernel died: number among the code cells, first line, error."""
+
+    def __init__(self, number: int, line: str, error: str) -> None:
+        super().__init__(number, line, error)
+        self.number, self.line, self.error = number, line, error
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook of the book; ``source`` is its ``.py`` file."""
+
+    source: Path
+
+    @property
+    def name(self) -> str:
+        """``NN_name``, the name of the file without its ending."""
+        return self.source.stem
+
+    def read(self) -> Any:
+        """The notebook as nbformat's node, without outputs and with cell ids that depend on its text alone."""
+        import jupytext
+
+        notebook = jupytext.read(self.source)
+        notebook.metadata = type(notebook.metadata)(kernelspec=KERNELSPEC)
+        return with_stable_ids(notebook)
+
+    def title(self) -> str:
+        """The first heading, or the name where there is none."""
+        cells = self.read().cells
+        headings = (re.search(r"^# +(.+)$", cell.source, re.M) for cell in cells if cell.cell_type == "markdown")
+        return next((found[1].strip() for found in headings if found), self.name)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the chapter declares: name to default.
+
+        Raises In9Error if there is not exactly one cell tagged ``parameters``, or if it holds anything other than
+        assignments of plain values, or does not declare ``profile``.
+        """
+        tagged = [cell for cell in self.read().cells if "parameters" in cell.metadata.get("tags", [])]
+        if len(tagged) != 1:
+            raise In9Error(f"{self.source.name} has {len(tagged)} cells tagged 'parameters'; it must have one.")
+        declared = {}
+        for statement in ast.parse(tagged[0].source).body:
+            try:
+                found: Any = statement  # whatever is not an assignment to one name fails below
+                target = found.targets[0] if isinstance(statement, ast.Assign) else found.target
+                declared[target.id] = ast.literal_eval(found.value)
+            except (AttributeError, ValueError, TypeError):
+                raise In9Error(
+                    f"{self.source.name}: {ast.unparse(statement)!r} in the parameters cell is not a plain assignment "
+                    "such as seed = 0."
+                ) from None
+        if "profile" not in declared:
+            raise In9Error(f"{self.source.name} must declare the parameter 'profile'; every chapter does.")
+        return declared
+
+
+def find_chapters(root: Path, only: Sequence[str] = ()) -> list[Chapter]:
+    """The chapters in order; ``only`` picks some by number ("03" or "3") or by name.
+
+    Raises In9Error if there is none at all, or if an item of ``only`` fits none.
+    """
+    chapters = [Chapter(path) for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.py"))]
+    if not chapters:
+        raise In9Error(f"There is no chapter (NN_name.py) in {root / 'notebooks'}: run this in the project's folder.")
+    chosen = set()
+    for item in only:
+        fitting = [one.name for one in chapters if item == one.name or item.zfill(2) == one.name[:2]]
+        if not fitting:
+            raise unknown("chapter", item, [one.name for one in chapters])
+        chosen.update(fitting)
+    return [one for one in chapters if not only or one.name in chosen]
+
+
+def parameters_for(chapters: Sequence[Chapter], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Per chapter, by name, those of the given parameters that it declares.
+
+    Raises In9Error for a parameter that none of them declares, listing those that exist, and for a value whose type
+    is not that of the default (a whole number will do for a real one; a default of None takes anything).
+    """
+    declared = {chapter.name: chapter.parameters() for chapter in chapters}
+    known = {name for one in declared.values() for name in one}
+    for name in given:
+        if name not in known:
+            raise unknown("parameter", name, known)
+    for chapter, defaults in declared.items():
+        for name, value in given.items():
+            default = defaults.get(name)
+            wanted = float if type(default) is float and type(value) is int else type(value)
+            if name in defaults and default is not None and wanted is not type(default):
+                raise In9Error(
+                    f"Parameter {name!r} of {chapter} must be {type(default).__name__}, like its default "
+                    f"{default!r}; {value!r} is {type(value).__name__}."
+                )
+    return {chapter: {k: v for k, v in given.items() if k in one} for chapter, one in declared.items()}
+
+
+def execute(
+    chapter: Chapter, parameters: Mapping[str, Any], root: Path, output: Path, engine: str | None = None
+) -> Any:
+    """Run a chapter from its source in a kernel of this very Python, in the folder ``root``; return the notebook.
+
+    ``engine`` is the default of its studies (see ``in9.study.executors``); without it that of this process holds.
+
+    Papermill writes ``output`` after every cell, so what a failed run leaves there can be inspected. The cell of
+    default parameters is tagged to be left out of the page, the cell of values used to be folded. What the kernel
+    writes to stderr (progress) is shown while it runs if stderr is a terminal.
+
+    Raises CellFailed.
+    """
+    import nbformat
+    import papermill
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient.exceptions import DeadKernelError
+
+    class ThisPython(AsyncKernelManager):
+        """Starts the interpreter that runs this, whatever the installed kernelspec of that name points to."""
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            environment = {
+                "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a notice about debugging on stderr otherwise
+                "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures even where MPLBACKEND is set
+            } | ({"IN9_ENGINE": engine} if engine else {})
+            # Being stopped is no error to report: what goes wrong in a cell is in the notebook.
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
+            return KernelSpec(argv=command, env=environment, **{k: KERNELSPEC[k] for k in ("display_name", "language")})
+
+    try:
+        notebook = papermill.execute_notebook(
+            chapter.read(),
+            output,
+            parameters=dict(parameters),
+            kernel_name=KERNELSPEC["name"],
+            language="python",
+            cwd=root,
+            progress_bar=False,
+            kernel_manager_class=ThisPython,
+            stderr_file=sys.stderr if sys.stderr.isatty() else None,
+        )
+    except papermill.PapermillExecutionError as error:
+        message = next(iter(str(error.evalue).strip().splitlines()), "")
+        raise CellFailed(error.exec_count, _first_line(error.source), f"{error.ename}: {message}") from None
+    except DeadKernelError:
+        cells = [cell for cell in nbformat.read(output, 4).cells if cell.cell_type == "code"]
+        number = max(k for k, cell in enumerate(cells, 1) if cell.metadata.get("papermill", {}).get("start_time"))
+        line = _first_line(cells[number - 1].source)
+        raise CellFailed(number, line, "DeadKernelError: the kernel died; perhaps memory ran out") from None
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        fold = {"parameters": "remove-input", "injected-parameters": "hide-input"}
+        cell.metadata.tags = tags + [fold[tag] for tag in tags if tag in fold]
+        if "injected-parameters" in tags:
+            cell.metadata["mystnb"] = {"code_prompt_show": "Parameters of this run"}
+    notebook.metadata.pop("papermill", None)  # it names paths of this machine
+    return with_stable_ids(notebook)
+
+
+def sync_notebooks(root: Path | None = None, check: bool = False) -> list[Path]:
+    """Write every chapter's ``.ipynb`` from its ``.py``, without outputs; return the files that differed.
+
+    With ``check`` nothing is written: raises In9Error naming the files that differ. The same ``.py`` gives the same
+    bytes.
+    """
+    import nbformat
+
+    root = root or find_workspace().root
+    changed = []
+    for chapter in find_chapters(root):
+        chapter.parameters()
+        target = chapter.source.with_suffix(".ipynb")
+        text = nbformat.writes(chapter.read()).rstrip("\n") + "\n"
+        if not target.is_file() or target.read_text(encoding="utf8") != text:
+            changed.append(target)
+            if not check:
+                temporary = target.with_suffix(".tmp")
+                temporary.write_text(text, encoding="utf8", newline="\n")
+                temporary.replace(target)
+    if check and changed:
+        names = ", ".join(path.name for path in changed)
+        raise In9Error(f"Not in step with the .py beside it: {names}. Run 'in9 sync' to write it anew.")
+    return changed
+
+
+def with_stable_ids(notebook: Any) -> Any:
+    """Give every cell an id made from its kind, its text and how often that has come before."""
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        key = hashlib.blake2b(f"{cell.cell_type}\n{cell.source}".encode(), digest_size=5).hexdigest()
+        seen[key] = seen.get(key, 0) + 1
+        cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    return notebook
+
+
+def _first_line(source: str) -> str:
+    return next((line.strip() for line in source.splitlines() if line.strip()), "")

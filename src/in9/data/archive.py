@@ -1,0 +1,125 @@
+"""Read files by name from a folder or from a zip archive, the same way."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+import zlib
+from bisect import bisect_left
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from in9.errors import In9Error
+from in9.data.source import Rejected
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+"""What reading a damaged file of a zip archive may raise."""
+
+
+class _Zip:
+    """An open zip file and its file names in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = zipfile.ZipFile(path)
+        self.names = sorted(name for name in self.file.namelist() if not name.endswith("/"))
+
+    def under(self, folder: str) -> list[str]:
+        """The names in one folder, or all of them; in the order of characters "0" comes next after the slash."""
+        if not folder:
+            return list(self.names)
+        return self.names[bisect_left(self.names, f"{folder}/") : bisect_left(self.names, f"{folder}0")]
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path, size: int, changed: int) -> _Zip:
+    """The zip of that path, size and time of change: a large one takes seconds to open, so once for each process."""
+    return _Zip(path)
+
+
+class Archive:
+    """A folder or a zip file as a flat set of slash-separated names. Pickles; the zip is opened where it is used.
+
+    Raises In9Error if the path does not exist, or is a file but not a whole zip archive.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise In9Error(f"There is no archive or folder {self.path}; check the path.")
+        if self.path.is_file():
+            try:
+                self._zip()
+            except zipfile.BadZipFile as error:
+                if tarfile.is_tarfile(self.path):
+                    raise In9Error(f"{self.path} is a tar archive; unpack it and give the folder.") from error
+                raise In9Error(
+                    f"{self.path} is not a whole zip archive ({error}); it may be truncated: fetch it again."
+                ) from error
+
+    def _zip(self) -> _Zip:
+        facts = self.path.stat()
+        return _open(self.path, facts.st_size, facts.st_mtime_ns)
+
+    def names(self, under: str = "") -> list[str]:
+        """All file names, or those that begin with the folder ``under`` and a slash; sorted, folders left out."""
+        if self.path.is_dir():
+            walk = os.walk(self.path / under)  # asks nothing of each file, where a stat of each takes minutes
+            root = f"{self.path.as_posix().rstrip('/')}/"
+            return sorted(Path(at, one).as_posix().removeprefix(root) for at, _, files in walk for one in files)
+        return self._zip().under(under)
+
+    def folders(self) -> list[str]:
+        """The names of the folders at the top, sorted."""
+        if self.path.is_dir():
+            return sorted(one.name for one in self.path.iterdir() if one.is_dir())
+        return sorted({name.partition("/")[0] for name in self._zip().names if "/" in name})
+
+    def has_folder(self, name: str) -> bool:
+        """Whether there is a folder of that name, "" being the archive; a zip has it if a file lies in it."""
+        if self.path.is_dir():
+            return (self.path / name).is_dir()
+        return bool(self._zip().under(name))
+
+    def bytes(self, name: str) -> bytes:
+        """The content of one file. Raises KeyError if there is none of that name."""
+        if self.path.is_dir():
+            try:
+                return (self.path / name).read_bytes()
+            except FileNotFoundError as error:
+                raise KeyError(name) from error
+        return self._zip().file.read(name)
+
+    def text(self, name: str) -> str:
+        """The content of one UTF-8 text file; raises In9Error if it is missing or cannot be read."""
+        try:
+            return self.bytes(name).decode("utf-8")
+        except (KeyError, UnicodeDecodeError, *DAMAGED) as error:
+            raise In9Error(f"{self.path} holds no readable {name}; is it the layout asked for?") from error
+
+    def image(self, name: str) -> np.ndarray:
+        """One image as RGB: uint8 [height, width, 3]; grey, palette, CMYK and alpha are converted.
+
+        Raises Rejected if it is missing or does not decode.
+        """
+        try:
+            content = self.bytes(name)
+        except (KeyError, OSError, *DAMAGED) as error:
+            raise Rejected("image is missing or its bytes are damaged") from error
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                # Alpha is dropped and colours are kept; a palette goes by way of RGBA, else Pillow warns of its alpha.
+                opaque = picture.convert("RGBA") if picture.mode == "P" else picture
+                return np.array(opaque.convert("RGB"), dtype=np.uint8)
+        except (
+            UnidentifiedImageError,
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
+            raise Rejected("image does not decode") from error

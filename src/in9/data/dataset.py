@@ -1,0 +1,137 @@
+"""A dataset: a built dataset on disk (paper, section 2, appendix A).
+
+A dataset is a folder::
+
+    manifest.json   format, source, settings, seed, sizes, what was rejected and why, checksums of the other files
+    examples.csv    one row per image: id, label, fine class, split, accepted, reason, box
+    images.npy      uint8 [N, S, S, 3]
+    masks.npy       bool  [N, S, S], true on the object
+    tiles.npy       uint8 [N, S, S, 3], Only-BG-T drawn at native size; only where the source's images are resized
+
+Every readable image of the nine classes is in it (that is IN-9L); ``accepted`` marks those with a good mask (IN-9).
+The same source, settings and seed give the same bytes; see ``in9.data.build``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from in9.errors import In9Error, unknown
+from in9.taxonomy import CLASS_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes a second to import, and the workers of a build do without
+
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+
+
+def checksum(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, as a manifest holds them."""
+    with path.open("rb") as stream:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+class Dataset:
+    """A dataset opened from disk; pixels are memory-mapped.
+
+    ``table`` has one row per image (see the module's text), ``images`` is uint8 [N, S, S, 3], ``masks`` bool
+    [N, S, S], ``tiles`` uint8 [N, S, S, 3] or None. Raises In9Error if the folder is not a whole dataset.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        manifest = self.path / "manifest.json"
+        if not manifest.is_file():
+            raise In9Error(f"{self.path} is not a dataset: it has no manifest.json. Make one with `in9 build`.")
+        try:
+            self.manifest: dict[str, Any] = json.loads(manifest.read_text())
+        except ValueError as error:  # neither JSON nor even text
+            raise In9Error(f"{manifest} is damaged ({error}); build the dataset again.") from error
+        if not isinstance(self.manifest, dict):
+            raise In9Error(f"{manifest} is damaged (not the manifest of a dataset); build the dataset again.")
+        if self.manifest.get("format") != FORMAT:
+            raise In9Error(
+                f"{self.path} has format {self.manifest.get('format')}, this version reads {FORMAT}: build it again."
+            )
+        for name, facts in self.manifest["files"].items():
+            file = self.path / name
+            if not file.is_file() or file.stat().st_size != facts["bytes"]:
+                raise In9Error(f"{self.path} is incomplete: {name} is missing or cut short; build it again.")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was built from and how; two datasets with the same settings are the same."""
+        derived = ("classes", "count", "unusable", "files")
+        return {key: value for key, value in self.manifest.items() if key not in derived}
+
+    @property
+    def hash(self) -> str:
+        """A name for the content: 16 hexadecimal digits that depend on every byte of it."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of every image, in pixels."""
+        return int(self.manifest["image_size"])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per image, in the order of the pixel arrays."""
+        import pandas as pd
+
+        return pd.read_csv(self.path / "examples.csv", dtype={"id": str, "fine": str}, keep_default_na=False)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """uint8 [N, S, S, 3]."""
+        return np.load(self.path / "images.npy", mmap_mode="r")
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """bool [N, S, S], true on the object."""
+        return np.load(self.path / "masks.npy", mmap_mode="r")
+
+    @cached_property
+    def tiles(self) -> np.ndarray | None:
+        """uint8 [N, S, S, 3], Only-BG-T drawn at native size, or None where it can be drawn from image and box."""
+        path = self.path / "tiles.npy"
+        return np.load(path, mmap_mode="r") if path.is_file() else None
+
+    def verify(self) -> None:
+        """Compare every file with its checksum; raises In9Error naming the first that differs."""
+        for name, facts in self.manifest["files"].items():
+            if checksum(self.path / name) != facts:
+                raise In9Error(f"{self.path / name} was changed after the build; build the dataset again.")
+
+    def indices(self, split: str, accepted: bool = True) -> np.ndarray:
+        """The rows of one split: those with a good mask (IN-9), or all of them (IN-9L)."""
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        chosen = self.table["split"] == split
+        return np.flatnonzero(chosen & self.table["accepted"] if accepted else chosen)
+
+    def outcomes(self) -> pd.DataFrame:
+        """How many examples each rule kept or rejected: columns class, split, outcome, count."""
+        import pandas as pd
+
+        table = self.table
+        kept = pd.DataFrame(
+            {
+                "label": table["label"],
+                "split": table["split"],
+                "outcome": table["reason"].where(~table["accepted"], "accepted"),
+            }
+        )
+        lost = pd.DataFrame(self.manifest["unusable"], columns=["id", "label", "split", "reason"])
+        lost = lost.rename(columns={"reason": "outcome"})[["label", "split", "outcome"]]
+        both = pd.concat([kept, lost]) if len(lost) else kept
+        counts = both.groupby(["label", "split", "outcome"]).size().reset_index(name="count")
+        counts.insert(0, "class", [CLASS_NAMES[label] for label in counts.pop("label")])
+        return counts

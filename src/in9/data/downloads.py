@@ -1,0 +1,88 @@
+"""The datasets that ``in9 fetch`` knows: Tiny ImageNet, and the test set that the authors released."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import shutil
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from in9.errors import In9Error, plain_disk_errors
+from in9.data.fetch import PIECE, Fetched, cache, checksum_of, fetch
+from in9.data.released import HOME, Released
+from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
+
+RELEASED = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
+
+
+def fetch_released(
+    folder: Path | str | None = None, url: str | None = None, checksum: str | None = None, progress: bool = True
+) -> Fetched:
+    """Fetch the authors' test set (paper, section 2) and unpack it as ``folder``, by default one in the cache.
+
+    The folder appears only when all eight variants and the masks are in it. No checksum of the archive is published;
+    the one found is returned, to be compared, and a given one must hold. Raises In9Error if it cannot be had, if it is
+    not the test set, or if the folder is there already.
+    """
+    folder = Path(folder) if folder is not None else cache() / HOME
+    if folder.exists():
+        raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
+    url = url or RELEASED
+    archive = folder.with_name(PurePosixPath(urlsplit(url).path).name or "released.tar.gz")
+    ours = not archive.exists()
+    fetch(url, archive, checksum, progress)
+    found = checksum_of(archive)
+    work = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with plain_disk_errors(work, resumes=False):
+            _unpack(archive, work, progress)
+            try:
+                released = Released(work)
+                released.check()
+            except In9Error as error:
+                raise In9Error(f"{archive} is not the whole test set, remove it and fetch it again: {error}") from error
+            released.folder.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if ours:
+        archive.unlink()
+    return Fetched(folder, found)
+
+
+def _unpack(archive: Path, folder: Path, progress: bool) -> None:
+    """Unpack a tar or zip archive; raises In9Error if it is damaged, or if a file of it would leave the folder."""
+
+    def shown(members: Any) -> Any:
+        return tqdm(members, desc="unpacking", unit="file", file=sys.stderr, disable=not progress)
+
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                for name in shown(packed.namelist()):
+                    packed.extract(name, folder)  # takes .. and leading slashes out of names
+        else:
+            with tarfile.open(archive) as tape:
+                for member in shown(tape):
+                    tape.extract(member, folder, filter="data")
+                while tape.fileobj is not None and tape.fileobj.read(PIECE):
+                    pass  # to its very end, where a packed file has its own checksum
+    except tarfile.FilterError as error:
+        raise In9Error(f"{archive} was not unpacked, for one of its files would leave the folder: {error}.") from error
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+        raise In9Error(f"{archive} is not a whole archive; remove it and fetch it again.") from error
+
+
+FETCHABLE: dict[str, Callable[..., Fetched]] = {
+    "tiny-imagenet": fetch_tiny_imagenet,
+    "released": fetch_released,
+}

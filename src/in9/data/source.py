@@ -1,0 +1,99 @@
+"""What a source is: where labelled images with one object box each come from. ``in9.data.sources`` has the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from in9.seeds import digest
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels: zero-based, right and bottom exclusive."""
+
+
+class Rejected(Exception):
+    """An example that cannot be used; the message is the reason, in a few words that can be counted."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled image before it is read.
+
+    ``id`` is unique in the source; ``label`` is 0 to 8; ``fine`` is the finer class (a WordNet id, say); ``box`` is
+    its object box where the listing already knows it; ``split`` is ``"train"``, ``"validation"`` or ``"test"`` where
+    the source prescribes it, and None where ids are to be hashed into splits.
+    """
+
+    id: str
+    label: int
+    fine: str
+    box: Box | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What is read of an example: image uint8 [height, width, 3] in RGB, its box, and its exact mask if known.
+
+    A mask is bool [height, width], true on the object; where it is None GrabCut finds one from the box. An image
+    without a box can still be trained and tested on as a whole (IN-9L); ``reason`` says, in a few words that can be
+    counted, why it has none.
+    """
+
+    image: np.ndarray
+    box: Box | None
+    mask: np.ndarray | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """Which masks are good enough (paper, appendix A): limits as shares of an area, each inclusive.
+
+    ``box_share`` is the largest part of the crop that the box may cover, ``inside`` the smallest part of the box
+    that must lie in the crop, ``mask_share`` the smallest and largest part of the box that the mask may cover.
+    """
+
+    box_share: float = 0.90
+    inside: float = 0.50
+    mask_share: tuple[float, float] = (0.10, 1.00)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The mask rule of training images, and the one of test and validation images.
+
+    The paper cleaned its test set by hand; a stricter rule stands in for that.
+    """
+
+    train: MaskRule = field(default_factory=MaskRule)
+    test: MaskRule = field(default_factory=MaskRule)
+
+
+class Source(Protocol):
+    """What ``in9.data.dataset.build`` needs of a source. It is sent to worker processes, so it must pickle."""
+
+    name: str
+    image_size: int
+    resizes: bool  # whether images are larger than image_size, so that backgrounds are tiled before the resize
+    rules: Rules
+    balances: bool  # whether accepted images are cut to the same number of each class; False if there is none
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides which images come out, as plain JSON values; no path, no host."""
+
+    def examples(self) -> Sequence[Example]:
+        """All labelled images of the nine classes, in a fixed order; raises In9Error if the layout is not right."""
+
+    def read(self, example: Example) -> Photo:
+        """Decode one example; raises Rejected with a countable reason if it cannot be used."""
+
+
+def balanced(groups: Mapping[Any, Collection[str]], seed: int = 0) -> set[str]:
+    """The same number of ids of every group, as many as the smallest group has; their hash decides which."""
+    least = min(len(ids) for ids in groups.values())
+    chosen = (sorted(ids, key=lambda one: digest(seed, "balance", one))[:least] for ids in groups.values())
+    return set().union(*chosen)

@@ -1,0 +1,116 @@
+"""What is measured on a trained classifier: functions (classifier, dataset, device, options) that give results.
+
+Results and ``options`` are plain JSON values, and ``options`` are part of the record's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from in9.data import variants
+from in9.data.dataset import Dataset
+from in9.errors import In9Error
+from in9.evaluation.adversarial.pairs import measure as measure_adversarial
+from in9.evaluation.predictions import predict_all, predict_variant
+from in9.evaluation.records import to_digits
+from in9.evaluation.saliency.scores import measure as measure_saliency
+from in9.training.recipe import IN9L
+
+
+def measure_evaluation(
+    classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The results of an evaluation record: true and predicted classes on every test set, one digit for each image.
+
+    ``options``: ``test_seed`` decides the backgrounds of the mixed variants.
+    """
+    pool = variants.load_pool(dataset, "test", device=device)
+    whole = variants.load_pool(dataset, "test", accepted=False, device=device)
+    predictions = predict_all(classifier, pool, whole, seed=options["test_seed"])
+    return {
+        "labels": {"in9": to_digits(pool.labels.tolist()), IN9L: to_digits(whole.labels.tolist())},
+        "predictions": {name: to_digits(answers) for name, answers in predictions.items()},
+    }
+
+
+def measure_draws(
+    classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What a classifier answers on Mixed-Same and Mixed-Rand when their backgrounds are drawn anew, several times.
+
+    ``options``: ``test_seeds`` decide the draws. Labels are as in an evaluation record; predictions, and the class of
+    each background of Mixed-Rand, are lists with one entry for each draw.
+    """
+    pool, draws = variants.load_pool(dataset, "test", device=device), options["test_seeds"]
+    predictions = {
+        test: [to_digits(predict_variant(classifier, pool, test, seed)) for seed in draws]
+        for test in ("mixed_same", "mixed_rand")
+    }
+    backgrounds = [variants.draw_backgrounds("mixed_rand", pool, seed)[1] for seed in draws]
+    return {
+        "labels": {"in9": to_digits(pool.labels.tolist())},
+        "predictions": predictions,
+        "backgrounds": {"mixed_rand": [to_digits(one.tolist()) for one in backgrounds]},
+    }
+
+
+def measure_validation(
+    classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """True and predicted classes of the validation images, those without a good mask among them; no ``options``."""
+    pool = variants.load_pool(dataset, "validation", accepted=False, device=device)
+    if not len(pool):
+        raise In9Error("This dataset has no validation images to try recipes on; build it with more images.")
+    answers = predict_variant(classifier, pool, "original")
+    return {"labels": {IN9L: to_digits(pool.labels.tolist())}, "predictions": {IN9L: to_digits(answers)}}
+
+
+def changed_masks(masks: Tensor, pixels: int) -> Tensor:
+    """Masks bool [N, 1, S, S] grown by so many pixels on every side, or shrunk where ``pixels`` is negative.
+
+    What touches the edge of the image is taken to go on beyond it.
+    """
+    marked = masks if pixels > 0 else ~masks
+    side = abs(pixels)
+    grown = nn.functional.max_pool2d(marked.float(), 2 * side + 1, 1, side) > 0
+    return grown if pixels > 0 else ~grown
+
+
+def measure_masks(
+    classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What a classifier answers on Mixed-Same and Mixed-Rand whose masks were grown or shrunk, boxes as they were.
+
+    ``options``: ``pixels``, a list, and ``test_seed`` as for an evaluation. Predictions have one entry for each change;
+    ``shares`` are the foreground's mean shares of the image, unchanged and changed, ``areas`` those of each image.
+    """
+    pool = variants.load_pool(dataset, "test", device=device)
+    pools = [replace(pool, masks=changed_masks(pool.masks, pixels)) for pixels in options["pixels"]]
+    return {
+        "labels": {"in9": to_digits(pool.labels.tolist())},
+        "shares": [round(float(one.masks.float().mean()), 5) for one in (pool, *pools)],
+        "areas": [round(area, 4) for area in pool.masks.float().mean((1, 2, 3)).tolist()],
+        "predictions": {
+            test: [to_digits(predict_variant(classifier, one, test, options["test_seed"])) for one in pools]
+            for test in ("mixed_same", "mixed_rand")
+        },
+    }
+
+
+MEASUREMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
+    {
+        "evaluation": measure_evaluation,
+        "more_draws": measure_draws,
+        "adversarial": measure_adversarial,
+        "saliency": measure_saliency,
+        "validation": measure_validation,
+        "masks": measure_masks,
+    }
+)
+"""What can be measured: kind of record -> function."""

@@ -1,0 +1,128 @@
+"""Saliency maps: what in an image speaks for a class, by Grad-CAM or by the pixels' gradient (paper, figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from in9.errors import In9Error, unknown
+from in9.evaluation.predictions import exact_convolutions
+from in9.taxonomy import NUM_CLASSES
+from in9.training.networks import Classifier, SmallResNet
+
+METHODS = ("gradcam", "gradcam_finer", "gradient")
+BATCH_SIZE = 128
+
+
+def target_layer(classifier: Classifier, finer: bool = False) -> nn.Module:
+    """The layer that Grad-CAM looks at: the last block before the pooling, of our small networks or of a ResNet.
+
+    ``finer`` takes the last block of the stage before, whose maps have twice as many pixels a side. Raises In9Error
+    for other networks.
+    """
+    network = classifier.network
+    if isinstance(network, SmallResNet):
+        blocks = len(network.stages) // 4
+        return network.stages[-1 - blocks if finer else -1]
+    stage = getattr(network, "layer3" if finer else "layer4", None)
+    if not isinstance(stage, nn.Sequential) or len(stage) == 0:
+        raise In9Error(
+            f"Grad-CAM does not know which layer of a {type(network).__name__} to look at; it knows the small networks "
+            "and the ResNets. Use the method 'gradient', which works for any network."
+        )
+    return stage[-1]
+
+
+def saliency_maps(
+    classifier: Classifier,
+    images: Tensor,
+    classes: Tensor | None = None,
+    method: str = "gradcam",
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """What speaks for a class, pixel by pixel: float32 [N, S, S], 0 or more.
+
+    ``images`` is uint8 [N, 3, S, S], or float in [0, 1], on the classifier's device; ``classes`` int64 [N] says whose
+    score is explained, None the predicted class's. ``gradcam`` is scaled to 0 .. 1 for each image by the grad-cam
+    package, which also subtracts the least value, so that a map without contrast is zero; ``gradcam_finer`` is the
+    same one stage earlier in the network; ``gradient`` is the absolute gradient of the score, summed over the colours.
+    The classifier is left as it was. Raises In9Error for another method, or as ``target_layer``.
+    """
+    if method not in METHODS:
+        raise unknown("saliency method", method, METHODS)
+    if classes is None:
+        with torch.no_grad(), _undisturbed(classifier):
+            classes = torch.cat([classifier(batch).argmax(1) for batch in images.split(batch_size)])
+    if len(classes) != len(images) or not all(0 <= one < NUM_CLASSES for one in classes.tolist()):
+        raise ValueError(f"classes must hold a class from 0 to {NUM_CLASSES - 1} for each of {len(images)} images")
+    parts = images.split(batch_size), classes.split(batch_size)
+    with torch.enable_grad(), _undisturbed(classifier):
+        if method == "gradient":
+            return np.concatenate(_gradients(classifier, *parts))
+        return np.concatenate(_gradcam(classifier, target_layer(classifier, method == "gradcam_finer"), *parts))
+
+
+def _gradcam(
+    classifier: Classifier, layer: nn.Module, images: Sequence[Tensor], classes: Sequence[Tensor]
+) -> list[np.ndarray]:
+    from pytorch_grad_cam import GradCAM  # takes seconds to import
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    # The graph begins at the layer's output: gradients need not run through what lies before it.
+    handle = layer.register_forward_hook(lambda module, inputs, output: output.detach().requires_grad_())
+    maps = []
+    try:
+        with GradCAM(classifier, [layer]) as explain:
+            for batch, wanted in zip(images, classes, strict=True):
+                maps.append(explain(batch, [ClassifierOutputTarget(one) for one in wanted.tolist()]))
+    finally:
+        handle.remove()
+    return maps
+
+
+def _gradients(classifier: Classifier, images: Sequence[Tensor], classes: Sequence[Tensor]) -> list[np.ndarray]:
+    maps = []
+    for batch, wanted in zip(images, classes, strict=True):
+        pixels = (batch.float() / 255 if batch.dtype == torch.uint8 else batch.detach().clone()).requires_grad_()
+        scores = classifier(pixels).gather(1, wanted[:, None]).sum()
+        maps.append(torch.autograd.grad(scores, pixels)[0].abs().sum(1).cpu().numpy())
+    return maps
+
+
+@contextmanager
+def _undisturbed(classifier: Classifier) -> Iterator[None]:
+    """Evaluation mode without gradients of the weights; modes, flags and gradients are put back afterwards."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    weights = [(weight, weight.requires_grad, weight.grad) for weight in classifier.parameters()]
+    try:
+        classifier.eval()
+        for weight, _, _ in weights:
+            weight.requires_grad_(False)
+            weight.grad = None
+        with exact_convolutions():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, flag, gradient in weights:
+            weight.requires_grad_(flag)
+            weight.grad = gradient
+
+
+def map_side(classifier: Classifier, image: Tensor, method: str) -> int:
+    """How many pixels a side a method's map has before it is enlarged; ``image`` is [1, 3, S, S]."""
+    if method == "gradient":
+        return image.shape[-1]
+    sides: list[int] = []
+    layer = target_layer(classifier, method == "gradcam_finer")
+    handle = layer.register_forward_hook(lambda module, inputs, output: sides.append(output.shape[-1]))
+    try:
+        with torch.no_grad(), _undisturbed(classifier):
+            classifier(image)
+    finally:
+        handle.remove()
+    return sides[0]

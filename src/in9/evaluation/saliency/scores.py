@@ -1,0 +1,139 @@
+"""Saliency: where in an image a classifier finds its class, and how much of that is the object (paper, figure 6).
+
+The paper shows maps of two models and does not name the method that made them. Here there are two methods, and the
+mask turns each map into two numbers: the share of the map's mass that lies on the foreground, and the pointing game,
+whether the map's maximum lies there. A map that says nothing gets the foreground's share of the image in both. Objects
+are near the middle and coarse maps have habits of their own, so each image is scored with the other images' maps, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from in9.data.dataset import Dataset
+from in9.data.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
+from in9.errors import unknown
+from in9.evaluation.adversarial.pairs import chosen_rows
+from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.records import packed, to_digits
+from in9.evaluation.saliency.maps import BATCH_SIZE, METHODS, map_side, saliency_maps
+from in9.taxonomy import NUM_CLASSES
+from in9.training.networks import Classifier
+
+CLASSES = ("true", "predicted")
+
+
+class Scores(NamedTuple):
+    """How much of each map is on the foreground; float64 [N] in [0, 1], ``empty`` bool [N]."""
+
+    mass: np.ndarray
+    pointing: np.ndarray
+    area: np.ndarray
+    empty: np.ndarray
+
+
+def distributions(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each map scaled to the sum 1, and a map that is alike at its maxima and zero elsewhere, of sum 1: float64.
+
+    ``maps`` is float [N, S, S], 0 or more. A map of zeros points everywhere alike, in both.
+    """
+    if maps.ndim != 3 or not np.isfinite(maps).all() or (maps < 0).any():
+        raise ValueError(f"maps of shape {maps.shape} must be [N, S, S], finite and 0 or more")
+    filled = np.where(maps.any((1, 2), keepdims=True), maps, 1).astype(np.float64)
+    highest = (filled == filled.max((1, 2), keepdims=True)).astype(np.float64)
+    return filled / filled.sum((1, 2), keepdims=True), highest / highest.sum((1, 2), keepdims=True)
+
+
+def foreground_scores(maps: np.ndarray, masks: np.ndarray) -> Scores:
+    """Share of each map's mass on the foreground, pointing game, the foreground's share of the image, empty maps.
+
+    ``maps`` is float [N, S, S], 0 or more, ``masks`` bool [N, S, S]. Where several pixels share the maximum, the
+    pointing game gives the share of them that is foreground. A map of zeros gets the foreground's share of the image
+    in both scores, so that every image counts in every comparison.
+    """
+    if maps.shape != masks.shape:
+        raise ValueError(f"maps have the shape {maps.shape}, masks {masks.shape}; expected the same")
+    # Rounding must not push a sum of shares past 1.
+    mass, highest = (np.minimum((part * masks).sum((1, 2)), 1) for part in distributions(maps))
+    return Scores(mass, highest, masks.mean((1, 2), dtype=np.float64), maps.max((1, 2)) == 0)
+
+
+def measure(classifier: Classifier, dataset: Dataset, device: torch.device, options: dict[str, Any]) -> dict[str, Any]:
+    """The results of a saliency record: the scores of each image by each method, as text.
+
+    ``_swapped`` is what the image's mask scores with the maps of the other images, on average.
+    ``options``: ``per_class`` test images of each class (None for all), ``methods``, ``variant``, and ``of``: whether
+    the maps are those of the ``true`` class (the default) or of the ``predicted`` one.
+    """
+    variant, of = options["variant"], options.get("of", "true")
+    check_variants([variant])
+    if of not in CLASSES:
+        raise unknown("class to explain", of, CLASSES)
+    pool = load_pool(dataset, "test", device=device)
+    drawn = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
+    chosen = torch.from_numpy(chosen_rows(pool, options["per_class"])).to(device)
+    predictions: list[Tensor] = []
+    parts: dict[str, list[Scores]] = {method: [] for method in options["methods"]}
+    sums = {method: np.zeros((2, *pool.images.shape[-2:])) for method in parts}
+    for rows in chosen.split(BATCH_SIZE):
+        images = compose(variant, pool, rows, None if drawn is None else drawn[rows])
+        with torch.no_grad(), exact_convolutions():
+            predictions.append(classifier(images).argmax(1))
+        classes, masks = pool.labels[rows] if of == "true" else predictions[-1], pool.masks[rows, 0].cpu().numpy()
+        for method, scores in parts.items():
+            maps = saliency_maps(classifier, images, classes, method)
+            scores.append(foreground_scores(maps, masks))
+            sums[method] += [each.sum(0) for each in distributions(maps)]
+    results: dict[str, Any] = {
+        "labels": to_digits(pool.labels[chosen].tolist()),
+        "predictions": to_digits(torch.cat(predictions).tolist()),
+        "methods": {},
+    }
+    batches = [pool.masks[rows, 0].cpu().numpy() for rows in chosen.split(BATCH_SIZE)]
+    for method, scores in parts.items():
+        own = Scores(*map(np.concatenate, zip(*scores, strict=True)))
+        every = [np.concatenate([(masks * one).sum((1, 2)) for masks in batches]) for one in sums[method]]
+        others = max(len(chosen) - 1, 1)
+        results["area"] = packed(own.area)
+        results["methods"][method] = {
+            "mass": packed(own.mass),
+            "pointing": packed(own.pointing),
+            "mass_swapped": packed((every[0] - own.mass) / others),
+            "pointing_swapped": packed((every[1] - own.pointing) / others),
+            "empty": to_digits(own.empty),
+            "map_side": map_side(classifier, pool.images[:1], method),
+        }
+    return results
+
+
+class Examples(NamedTuple):
+    """One image of each class: uint8 [9, S, S, 3], masks bool [9, S, S], and maps by (model, method)."""
+
+    images: np.ndarray
+    masks: np.ndarray
+    maps: dict[tuple[str, str], np.ndarray]
+
+
+def examples(
+    classifiers: Mapping[str, Classifier], dataset: Dataset, methods: Sequence[str] = METHODS, number: int = 0
+) -> Examples:
+    """Maps of one test image of each class by every classifier and method, of the true class.
+
+    The images are the ``number``-th of each class, not chosen by hand.
+    """
+    device = next(iter(classifiers.values())).mean.device
+    pool = load_pool(dataset, "test", device=device)
+    members = [torch.nonzero(pool.labels == label)[:, 0] for label in range(NUM_CLASSES)]
+    rows = torch.stack([one[number % len(one)] for one in members])
+    images, classes = pool.images[rows], pool.labels[rows]
+    maps = {
+        (name, method): saliency_maps(classifier, images, classes, method)
+        for method in methods
+        for name, classifier in classifiers.items()
+    }
+    return Examples(images.permute(0, 2, 3, 1).cpu().numpy(), pool.masks[rows, 0].cpu().numpy(), maps)

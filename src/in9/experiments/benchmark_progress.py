@@ -1,0 +1,296 @@
+"""Benchmark progress: how accuracy on each test set goes with accuracy on ImageNet, over networks (paper, figure 8).
+
+Our networks come from records of kind "score", the paper's from its tables. Both become tidy frames with one row for
+each network and test set: model, where, images, imagenet, test, value, low, high. Accuracies are in percent, BG-Gap is
+in points; NaN stands for what was not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from in9.evaluation.estimates import Estimate
+from in9.evaluation.records import Record, Store
+from in9.experiments import paper
+from in9.scoring.score import CHALLENGE, RESTRICTED, SCORE, STRICT, Challenged, Score
+from in9.study.study import Study
+
+OUTPUTS = 1000
+NO_PHOTOGRAPHS = ("synthetic", "export")
+FEWEST = 3  # networks for a line: through two of them every line is perfect
+LEVEL = 0.95
+GAP = "bg_gap"
+TABLE2, README, NEWER = "table 2", "README", "Hesse et al. 2025"
+COLUMNS = ["model", "where", "images", "imagenet", "test", "value", "low", "high"]
+
+NAMES = {
+    "alexnet": "AlexNet",
+    "clip_resnet50": "CLIP ResNet-50",
+    "clip_vit_b_16": "CLIP ViT-B/16",
+    "clip_vit_l_14": "CLIP ViT-L/14",
+    "convnext_large": "ConvNeXt-L",
+    "convnext_tiny": "ConvNeXt-T",
+    "deit_b": "DeiT-B",
+    "deit_s": "DeiT-S",
+    "dinov2_vit_l_14": "DINOv2 ViT-L/14",
+    "dpn92": "DPN-92",
+    "efficientnet_b0": "EfficientNet-B0",
+    "eva02_b": "EVA02-B",
+    "mae_vit_b": "MAE ViT-B",
+    "mobilenet_v3": "MobileNet-v3",
+    "mobilenet_v3_small": "MobileNet-v3-S",
+    "resnet152": "ResNet-152",
+    "resnet50": "ResNet-50",
+    "siglip2_l_16": "SigLIP2-L/16",
+    "siglip_l_16": "SigLIP-L/16",
+    "swin_b": "Swin-B",
+    "vgg16_bn": "VGG16-BN",
+    "vit_b_16": "ViT-B/16",
+    "wide_resnet50_2": "WRN-50-2",
+}
+TRAININGS = {
+    "adversarial": ", adversarial",
+    "fine_tuned": ", fine-tuned",
+    "linear": ", linear",
+    "supervised_in21k": ", IN-21k",
+}
+"""What a network's name adds where it was not simply trained on ImageNet."""
+
+# ------------------------------------------------------------------------------------------------------- records
+
+
+def scores(study: Study) -> list[Score]:
+    """The scores of ImageNet networks on one set of photographs, by their accuracy on ImageNet; empty if none.
+
+    A network has ImageNet's 1,000 outputs and a known accuracy there. The scores are the project's if the study is
+    ``recorded``, else those that ``in9 evaluate`` left on this machine. Of several sets of photographs it is the one
+    with most networks, of several scores of a network the last.
+    """
+    groups: dict[tuple[str, Any], dict[str, Record]] = {}
+    for record in _records(study, SCORE):
+        if _of_imagenet(record):
+            groups.setdefault(_images(record), {})[_name(record)] = record
+    if not groups:
+        return []
+    chosen = max(groups.values(), key=lambda group: (len(group), max(map(_when, group.values()))))
+    return [Score(one, {}) for one in sorted(chosen.values(), key=_top1)]
+
+
+def challenges(study: Study) -> dict[str, Challenged]:
+    """The challenges, by the untargeted rule, of the networks of ``scores`` on the same images: name -> challenge.
+
+    Of one size only, since with fewer backgrounds an object is fooled less often: that with most networks, and of
+    those the largest. Of several of a network it is the last.
+    """
+    sizes: dict[int, dict[str, Challenged]] = {}
+    wanted = {one.name: _images(one.record) for one in scores(study)}
+    for record in _records(study, CHALLENGE):
+        one = Challenged(record)
+        if "untargeted" in one.rules and wanted.get(_name(record)) == _images(record):
+            sizes.setdefault(one.backgrounds, {})[_name(record)] = one
+    found = max(sizes.items(), key=lambda size: (len(size[1]), size[0]), default=(0, {}))[1]
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _records(study: Study, kind: str) -> list[Record]:
+    """The records of one kind, the oldest first."""
+    place = study.workspace.committed / "pretrained" if study.recorded else study.workspace.runs / "records" / "scores"
+    return sorted(Store(place).all(kind), key=_when)
+
+
+def _of_imagenet(record: Record) -> bool:
+    """Whether a record is of an ImageNet network with a known accuracy there, on photographs.
+
+    What an export shows is not known: score the dataset that it was made from.
+    """
+    model = record.settings["model"]
+    classes = model["outputs"] == OUTPUTS and model.get("map_sha256") is None  # an own map is of other classes
+    return (
+        classes and model.get("imagenet_top1") is not None and record.settings["data"]["source"] not in NO_PHOTOGRAPHS
+    )
+
+
+def _name(record: Record) -> str:
+    return str(record.settings["model"]["name"])
+
+
+def _images(record: Record) -> tuple[str, Any]:
+    """Which images: the hash of the data, and the split where they have one."""
+    return record.data, record.settings["data"].get("split")
+
+
+def _when(record: Record) -> str:
+    return str(record.provenance.get("when", ""))
+
+
+def _top1(record: Record) -> float:
+    return float(record.settings["model"]["imagenet_top1"])
+
+
+def describe(found: Iterable[Score]) -> str:
+    """One sentence for the reader: how many networks, how many images of each class, and how long scoring took."""
+    every = list(found)
+    if not every:
+        return "no network has been scored yet."
+    counts = np.unique(every[0].answers().labels(every[0].tests[0]), return_counts=True)[1]
+    spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    seconds = sum(one.record.provenance["seconds"] for one in every)
+    facts = every[0].record.provenance
+    machine = facts.get("gpu") if str(facts.get("device", "cpu")).startswith("cuda") else facts.get("processor")
+    return (
+        f"{len(every)} networks on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
+        f"{len(every[0].tests)} test sets took {seconds:,.0f} s on {machine}."
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- frames
+
+
+def measured(found: Iterable[Score], rule: str = STRICT) -> pd.DataFrame:
+    """Accuracy on each test set by one rule, and BG-Gap, with their intervals; see the module's text."""
+    rows = [one.table().assign(model=one.name, imagenet=_top1(one.record)) for one in found]
+    if not rows:
+        return pd.DataFrame(columns=COLUMNS)
+    frame = pd.concat(rows, ignore_index=True).assign(where="measured")
+    return frame[frame["rule"] == rule].reset_index(drop=True)[COLUMNS]
+
+
+def published() -> pd.DataFrame:
+    """Published networks: table 2 of the paper, the authors' README, and newer models, which have a BG-Gap only.
+
+    ``where`` tells the three apart; the README's tests include ``challenge``. It does not print accuracy on ImageNet:
+    that of its networks is the one that the newer models' table has for them.
+    """
+    newer = paper.table("newer_models").rename(columns={"imagenet_accuracy": "imagenet", "bg_gap": "value"})
+    newer = newer.assign(test=GAP, images=np.nan)
+    table2 = paper.table("models").query("training == 'imagenet'").rename(columns={"accuracy": "value"})
+    readme = paper.table("readme").query("training == 'imagenet' and where == @README")
+    readme = readme.rename(columns={"accuracy": "value"})
+    top1 = newer[newer["training"] == "supervised_in1k"].set_index("model")["imagenet"]
+    readme = readme.assign(imagenet=readme["model"].map(top1))
+    table2 = table2.assign(imagenet=table2["model"].map(table2.query("test == 'imagenet'").set_index("model")["value"]))
+    tests = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item()
+    every = [table2.query("test != 'imagenet'").assign(images=tests), readme.assign(images=tests), newer]
+    frame = pd.concat(every, ignore_index=True).dropna(subset="imagenet").assign(low=np.nan, high=np.nan)
+    frame["model"] = frame["model"].map(NAMES) + frame["training"].map(TRAININGS).fillna("")
+    return frame[COLUMNS]
+
+
+def among_the_papers(score: Score) -> pd.DataFrame:
+    """The paper's models of the same kind (1,000 outputs or nine) and this one, by BG-Gap; empty without a BG-Gap.
+
+    Columns model, where, original, mixed_same, mixed_rand, bg_gap in percent, and ours.
+    """
+    columns = ["model", "where", "original", "mixed_same", "mixed_rand", "bg_gap", "ours"]
+    if score.gap() is None:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat([paper.table("models"), paper.table("readme").query("trust == 'high'")])
+    kind = rows["training"] == "imagenet"
+    rows = rows[kind if RESTRICTED in score.rules else ~kind & (rows["training"] != "none")]
+    rows = rows.assign(model=rows["model"] + " (" + rows["training"] + ")", ours=False)
+    wide = rows.pivot(index=["model", "where", "ours"], columns="test", values="accuracy").reset_index()
+    ours: dict[str, Any] = {"model": score.name, "where": "this run", "ours": True}
+    ours |= {test: 100 * score.accuracy(test).value for test in columns[2:5] if test in score.tests}
+    ours["bg_gap"] = ours["mixed_same"] - ours["mixed_rand"]
+    both = pd.concat([wide, pd.DataFrame([ours])], ignore_index=True)
+    return both.sort_values("bg_gap", kind="stable", ignore_index=True).reindex(columns=columns)
+
+
+def difference(frame: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """A network's value on one test set minus that on another, as rows of the test set ``"FIRST minus SECOND"``.
+
+    One row for each network that has both; without intervals. ``frame`` has one row for each network and test set.
+    """
+    one, other = (frame[frame["test"] == test].set_index("model") for test in (first, second))
+    both = one.assign(value=one["value"] - other["value"], low=np.nan, high=np.nan, test=f"{first} minus {second}")
+    return both.dropna(subset="value").reset_index()[COLUMNS]
+
+
+def extras(study: Study) -> pd.DataFrame:
+    """Further rows for the networks of ``scores``: ``restricted``, Only-BG-T by that rule, and ``challenge``."""
+    found = scores(study)
+    frame = measured(found, RESTRICTED).query("test == 'only_bg_t'").assign(test=RESTRICTED)
+    top1 = {one.name: _top1(one.record) for one in found}
+    rows = [
+        (name, "measured", len(one.labels), top1[name], "challenge", *one.accuracy().in_percent())
+        for name, one in challenges(study).items()
+    ]
+    return pd.concat([frame, pd.DataFrame(rows, columns=COLUMNS)]) if rows else frame
+
+
+def by_network(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each network, in order: where, model, imagenet, a column for each test set, and images, low, high.
+
+    The last three are those of BG-Gap.
+    """
+    keys = ["where", "model", "imagenet"]
+    wide = frame.pivot(index=keys, columns="test", values="value")
+    gap = frame[frame["test"] == GAP].set_index(keys)[["images", "low", "high"]]
+    rows = wide.join(gap).loc[pd.MultiIndex.from_frame(frame[keys].drop_duplicates())].reset_index()
+    counts = [None if pd.isna(one) else int(one) for one in rows["images"]]
+    return rows.assign(images=pd.Series(counts, dtype=object))
+
+
+# --------------------------------------------------------------------------------------------------------- lines
+
+
+def fits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Least squares of value on ImageNet accuracy for each test set: test, networks, slope, low, high, r.
+
+    Slopes are in points per point of ImageNet accuracy; low and high are the ends of the 95 % t-interval, which holds
+    how the networks scatter about the line, and not which images they were tested on. A test set with fewer than three
+    networks, or whose networks are all equally good on ImageNet, has no row; r is NaN where all values are the same.
+    """
+    rows = []
+    for test, part in _lines(frame):
+        line = stats.linregress(part["imagenet"], part["value"])
+        half = _quantile(len(part)) * _error(line, part)
+        rows.append((test, len(part), line.slope, line.slope - half, line.slope + half, line.rvalue))
+    return pd.DataFrame(rows, columns=["test", "networks", "slope", "low", "high", "r"])
+
+
+def slopes(frame: pd.DataFrame) -> dict[str, Estimate]:
+    """The slopes of ``fits`` by test set, as estimates: a hundredth, so that their text is in points per point."""
+    return {one.test: Estimate(one.slope / 100, one.low / 100, one.high / 100) for one in fits(frame).itertuples()}
+
+
+def bands(frame: pd.DataFrame, points: int = 41) -> pd.DataFrame:
+    """The lines of ``fits`` to draw, from the worst to the best network: test, imagenet, value, low, high.
+
+    Low and high are the ends of the line's 95 % interval at that ImageNet accuracy.
+    """
+    parts = []
+    for test, part in _lines(frame):
+        x = part["imagenet"].to_numpy()
+        line = stats.linregress(x, part["value"])
+        across = np.linspace(x.min(), x.max(), points)
+        # The line turns about the mean of x, where its height has the standard error of a mean.
+        error = _error(line, part) * np.sqrt(np.var(x) + (across - x.mean()) ** 2)
+        value, half = line.intercept + line.slope * across, _quantile(len(x)) * error
+        parts.append(pd.DataFrame({"test": test, "imagenet": across, "value": value, "low": value - half,
+                                   "high": value + half}))  # fmt: skip
+    if not parts:  # numbers all the same, so that it goes with others
+        return pd.DataFrame({"test": [], "imagenet": [], "value": [], "low": [], "high": []}).astype({"test": str})
+    return pd.concat(parts, ignore_index=True)
+
+
+def _lines(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each test set that a line can be fitted to."""
+    for test, part in frame.groupby("test", sort=False):
+        if len(part) >= FEWEST and part["imagenet"].nunique() > 1:
+            yield str(test), part.astype({"imagenet": float, "value": float})
+
+
+def _error(line: Any, part: pd.DataFrame) -> float:
+    """The standard error of a slope; SciPy has none where all values are the same."""
+    return float(line.stderr) if part["value"].nunique() > 1 else 0.0
+
+
+def _quantile(networks: int) -> float:
+    """How many standard errors the interval reaches to either side, with two parameters fitted."""
+    return float(stats.t.ppf(0.5 + LEVEL / 2, networks - 2))

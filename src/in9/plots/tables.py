@@ -1,0 +1,93 @@
+"""What a chapter says in words: numbers for the prose, and tables that put paper, record and run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import pandas as pd
+
+from in9.evaluation.estimates import Estimate
+
+ORIGINS = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
+NOTHING = "–"
+NO_BREAK = "\u00a0"  # a space at which no line is broken
+
+
+class Text(str):
+    """A string that shows without quotes where a notebook shows its value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def glue(**values: Any) -> None:
+    """Name values, so that the prose can quote them; estimates become text in percent with their interval.
+
+    Outside Jupyter Book (Colab, say) nothing happens: the prose then shows the names.
+    """
+    try:
+        from myst_nb import glue as paste
+    except ImportError:
+        return
+    for name, value in values.items():
+        if isinstance(value, Estimate):
+            value = value.text()
+        paste(name, Text(value) if isinstance(value, str) else value, display=False)
+
+
+def markdown(text: str) -> Any:
+    """Text that a notebook shows as Markdown."""
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def cell(value: Any, digits: int = 1) -> str:
+    """One table cell: an estimate with its interval, a number rounded, or a dash where there is nothing."""
+    if value is None or (isinstance(value, Real) and pd.isna(value)):
+        return NOTHING
+    if isinstance(value, Estimate):
+        number, _, interval = value.text(digits).partition(" ")
+        return f"**{number}** {interval.replace(' ', NO_BREAK)}"
+    if isinstance(value, Integral):
+        return f"{value:,}"
+    return f"{float(value):z.{digits}f}" if isinstance(value, Real) else str(value)
+
+
+def table(rows: Sequence[Mapping[str, Any]], digits: int = 1) -> Any:
+    """A Markdown table from rows of the same keys; numbers are set to the right."""
+    columns = list(rows[0])
+    numeric = [not isinstance(next((row[one] for row in rows if row[one] is not None), ""), str) for one in columns]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("--:" if one else ":--" for one in numeric) + "|"]
+    lines += ["| " + " | ".join(cell(row[one], digits).replace("|", "/") for one in columns) + " |" for row in rows]
+    return markdown("\n".join(lines))
+
+
+def side_by_side(
+    title: str,
+    names: Mapping[Any, str],
+    paper: Mapping[Any, Any],
+    ours: Mapping[str, Mapping[Any, Any]],
+    digits: int = 1,
+) -> Any:
+    """The table that every chapter has: one row for each name; the paper's number, then our record's and this run's.
+
+    ``ours`` has the numbers of each origin (``record``, ``run``) that has any; the others get no column.
+    """
+    columns = {"paper": paper} | {origin: numbers for origin, numbers in ours.items() if numbers}
+    return table(
+        [
+            {title: label} | {ORIGINS[origin]: numbers.get(key) for origin, numbers in columns.items()}
+            for key, label in names.items()
+        ],
+        digits,
+    )
+
+
+def panel_title(origin: str, profile: str) -> str:
+    """The title of a figure's panel that has the numbers of our record or of this run alone."""
+    return f"This run: profile {profile}" if origin == "run" else "Our record: photographs"

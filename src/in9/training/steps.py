@@ -1,0 +1,108 @@
+"""Steps of training: forward, backward and update for one batch; on a GPU recorded once and played again.
+
+A small network's step is hundreds of short kernels, and a GPU is done with each before Python has asked for the next.
+A CUDA graph asks for all of them at once. What is played is what was recorded, so the weights are the same.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from in9.training.networks import Classifier
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 natively; training then runs under autocast."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.type == "cpu" and probe is not None and bool(probe())
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Mixed precision where it is fast, nothing elsewhere. Only training uses it; every evaluation is float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device))
+
+
+class _Recorded(NamedTuple):
+    """A recorded step, and the tensors that it reads and writes each time it is played."""
+
+    graph: torch.cuda.CUDAGraph
+    images: Tensor
+    targets: Tensor
+    loss: Tensor
+
+
+class Step:
+    """Takes a batch and a learning rate, updates the weights, and returns the loss, a tensor on the device.
+
+    On a GPU the first batch of each size is computed plainly, as libraries choose their algorithms then; the second is
+    recorded, and from then on the recording is played. The optimizer's rate becomes a tensor that the recording reads;
+    make a step after the optimizer's state was loaded. ``graphs=False`` computes every batch plainly.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        optimizer: torch.optim.Optimizer,
+        loss_of: nn.Module,
+        device: torch.device,
+        graphs: bool = True,
+    ) -> None:
+        self.model, self.optimizer, self.loss_of, self.device = model, optimizer, loss_of, device
+        self.graphs = graphs and device.type == "cuda"
+        self.recorded: dict[int, _Recorded | None] = {}  # by the number of images; None after the first such batch
+        if self.graphs:
+            self.rate = torch.zeros((), device=device)
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate
+
+    def __call__(self, images: Tensor, targets: Tensor, rate: float) -> Tensor:
+        """Train on images float [B, 3, S, S] in [0, 1] and targets int64 [B]; the mean loss, valid until the next."""
+        if not self.graphs:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            return self._compute(images, targets)
+        self.rate.fill_(rate)
+        size = len(images)
+        if size not in self.recorded:
+            self.recorded[size] = None
+            return self._compute_aside(images, targets)
+        played = self.recorded[size]
+        if played is None:
+            played = self.recorded[size] = self._record(images, targets)
+        else:
+            played.images.copy_(images)
+            played.targets.copy_(targets)
+        played.graph.replay()
+        return played.loss
+
+    def _compute(self, images: Tensor, targets: Tensor) -> Tensor:
+        with autocast(self.device):
+            outputs = self.model.outputs(images)  # convolutions take the layout of their weights, channels last
+        loss = self.loss_of(outputs.float(), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _compute_aside(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Compute on a stream of its own, as a recording does later."""
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            loss = self._compute(images, targets)
+        here.wait_stream(aside)
+        return loss
+
+    def _record(self, images: Tensor, targets: Tensor) -> _Recorded:
+        """Record a step without doing it; the batch lies where the recording will read it."""
+        images, targets, graph = images.clone(), targets.clone(), torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile: the one that gives back pinned memory does.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            loss = self._compute(images, targets)
+        return _Recorded(graph, images, targets, loss)

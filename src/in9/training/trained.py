@@ -1,0 +1,95 @@
+"""Trained classifiers: trained once, kept on disk, loaded by whoever asks again."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from in9.data.dataset import Dataset
+from in9.errors import In9Error
+from in9.evaluation.records import key_of
+from in9.training.recipe import Recipe, chosen_rows, finer_classes
+
+if TYPE_CHECKING:
+    import torch
+
+    from in9.data.variants import Pool
+    from in9.training.networks import Classifier
+
+
+def weights_file(folder: Path, recipe: Recipe, dataset: Dataset) -> Path:
+    """Where the weights of a recipe lie, by its settings and by the dataset's content."""
+    return folder / f"{key_of({'content': dataset.hash, 'recipe': asdict(recipe)})}.safetensors"
+
+
+def trained_classifier(
+    recipe: Recipe,
+    dataset: Dataset,
+    weights: Path,
+    device: torch.device,
+    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> tuple[Classifier, dict[str, Any]]:
+    """The recipe's classifier, loaded from ``weights`` or trained and saved there, and how its training went.
+
+    While it trains, a checkpoint lies beside the weights, and a stopped training goes on from it. A recipe that
+    retrains the last layer starts from the weights of the recipe that does not, where they lie beside its own.
+    ``on_epoch`` may raise ``Stopped``. Raises In9Error for weights or a checkpoint that cannot be read.
+    """
+    from safetensors.torch import save
+
+    from in9.data.variants import load_pool
+    from in9.training.loop import retrain_head, seconds_so_far, train
+
+    pool = load_pool(dataset, "train", accepted=recipe.uses_masks, device=device)
+    if weights.is_file():
+        return _stored_classifier(recipe, pool, weights)
+    whole = replace(recipe, head_on=None)
+    stored = weights_file(weights.parent, whole, dataset)
+    checkpoint = weights.with_suffix(".checkpoint")
+    started = time.monotonic() - seconds_so_far(checkpoint)
+    if recipe.head_on is not None and stored.is_file():
+        model, training = _stored_classifier(whole, pool, stored)
+    else:
+        model, losses = train(whole, pool, checkpoint, on_epoch)
+        training = {
+            "images": len(chosen_rows(recipe, pool)),
+            "seconds": round(time.monotonic() - started, 1),
+            "losses": [round(loss, 4) for loss in losses],
+        }
+    if recipe.head_on is not None:
+        started = time.monotonic()
+        retrain_head(model, replace(recipe, train_on=recipe.head_on), pool)
+        head = time.monotonic() - started
+        training |= {"seconds": round(training["seconds"] + head, 1), "head_seconds": round(head, 1)}
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    partial = weights.with_suffix(f".{os.getpid()}.writing")
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    partial.write_bytes(save(state, metadata={"training": json.dumps(training)}))
+    partial.replace(weights)
+    checkpoint.unlink(missing_ok=True)
+    return model, training
+
+
+def _stored_classifier(recipe: Recipe, pool: Pool, weights: Path) -> tuple[Classifier, dict[str, Any]]:
+    """The recipe's classifier with the weights of a file, and how its training went."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    from in9.training.loop import fresh_classifier
+
+    try:
+        with safe_open(weights, "pt") as stored:
+            training = json.loads(stored.metadata()["training"])
+        model = fresh_classifier(recipe, finer_classes(recipe, pool)[1]).to(pool.device)
+        model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
+        model.load_state_dict(load_file(weights, device=str(pool.device)))
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise In9Error(f"The weights {weights} cannot be read ({reason}); remove them to train anew.") from error
+    return model.eval(), training
