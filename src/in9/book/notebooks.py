@@ -1,4 +1,4 @@
-"""One chapter: its parameters, its pair of files, and how it is run.
+"""The chapters: their parameters, their pairs of files, and how one is run.
 
 A chapter is ``notebooks/NN_name.py`` (percent format, the source) with ``notebooks/NN_name.ipynb`` beside it, stored
 without outputs. One code cell, tagged ``parameters``, declares the parameters as plain assignments.
@@ -10,12 +10,14 @@ import ast
 import hashlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from in9.errors import In9Error, unknown
+from in9.files import written_whole
 from in9.study.workspace import find_workspace
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -43,16 +45,17 @@ class Chapter:
     def read(self) -> Any:
         """The notebook as nbformat's node, without outputs and with cell ids that depend on its text alone."""
         import jupytext
+        import nbformat
 
         notebook = jupytext.read(self.source)
-        notebook.metadata = type(notebook.metadata)(kernelspec=KERNELSPEC)
+        notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC})
         return with_stable_ids(notebook)
 
     def title(self) -> str:
         """The first heading, or the name where there is none."""
-        cells = self.read().cells
-        headings = (re.search(r"^# +(.+)$", cell.source, re.M) for cell in cells if cell.cell_type == "markdown")
-        return next((found[1].strip() for found in headings if found), self.name)
+        text = "\n".join(cell.source for cell in self.read().cells if cell.cell_type == "markdown")
+        heading = re.search(r"^# +(.+)$", text, re.M)
+        return heading[1].strip() if heading else self.name
 
     def parameters(self) -> dict[str, Any]:
         """What the chapter declares: name to default.
@@ -66,10 +69,12 @@ class Chapter:
         declared = {}
         for statement in ast.parse(tagged[0].source).body:
             try:
-                found: Any = statement  # whatever is not an assignment to one name fails below
-                target = found.targets[0] if isinstance(statement, ast.Assign) else found.target
-                declared[target.id] = ast.literal_eval(found.value)
-            except (AttributeError, ValueError, TypeError):
+                match statement:
+                    case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
+                        declared[name] = ast.literal_eval(value)
+                    case _:
+                        raise ValueError
+            except (ValueError, TypeError):
                 raise In9Error(
                     f"{self.source.name}: {ast.unparse(statement)!r} in the parameters cell is not a plain assignment "
                     "such as seed = 0."
@@ -89,11 +94,11 @@ def find_chapters(root: Path, only: Sequence[str] = ()) -> list[Chapter]:
         raise In9Error(f"There is no chapter (NN_name.py) in {root / 'notebooks'}: run this in the project's folder.")
     chosen = set()
     for item in only:
-        fitting = [one.name for one in chapters if item == one.name or item.zfill(2) == one.name[:2]]
+        fitting = [chapter for chapter in chapters if item == chapter.name or item.zfill(2) == chapter.name[:2]]
         if not fitting:
-            raise unknown("chapter", item, [one.name for one in chapters])
+            raise unknown("chapter", item, [chapter.name for chapter in chapters])
         chosen.update(fitting)
-    return [one for one in chapters if not only or one.name in chosen]
+    return [chapter for chapter in chapters if not only or chapter in chosen]
 
 
 def parameters_for(chapters: Sequence[Chapter], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -103,20 +108,22 @@ def parameters_for(chapters: Sequence[Chapter], given: Mapping[str, Any]) -> dic
     is not that of the default (a whole number will do for a real one; a default of None takes anything).
     """
     declared = {chapter.name: chapter.parameters() for chapter in chapters}
-    known = {name for one in declared.values() for name in one}
+    known = {name for defaults in declared.values() for name in defaults}
     for name in given:
         if name not in known:
             raise unknown("parameter", name, known)
+    values = {}
     for chapter, defaults in declared.items():
-        for name, value in given.items():
-            default = defaults.get(name)
-            wanted = float if type(default) is float and type(value) is int else type(value)
-            if name in defaults and default is not None and wanted is not type(default):
+        values[chapter] = {name: value for name, value in given.items() if name in defaults}
+        for name, value in values[chapter].items():
+            default = defaults[name]
+            fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+            if default is not None and not fits:
                 raise In9Error(
                     f"Parameter {name!r} of {chapter} must be {type(default).__name__}, like its default "
                     f"{default!r}; {value!r} is {type(value).__name__}."
                 )
-    return {chapter: {k: v for k, v in given.items() if k in one} for chapter, one in declared.items()}
+    return values
 
 
 def execute(
@@ -124,7 +131,7 @@ def execute(
 ) -> Any:
     """Run a chapter from its source in a kernel of this very Python, in the folder ``root``; return the notebook.
 
-    ``engine`` is the default of its studies (see ``in9.study.executors``); without it that of this process holds.
+    ``engine`` is the default of its studies (see ``in9.study.engines``); without it that of this process holds.
 
     Papermill writes ``output`` after every cell, so what a failed run leaves there can be inspected. The cell of
     default parameters is tagged to be left out of the page, the cell of values used to be folded. What the kernel
@@ -149,7 +156,7 @@ def execute(
             } | ({"IN9_ENGINE": engine} if engine else {})
             # Being stopped is no error to report: what goes wrong in a cell is in the notebook.
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
-            return KernelSpec(argv=command, env=environment, **{k: KERNELSPEC[k] for k in ("display_name", "language")})
+            return KernelSpec(argv=command, env=environment, language="python")
 
     try:
         notebook = papermill.execute_notebook(
@@ -168,7 +175,7 @@ def execute(
         raise CellFailed(error.exec_count, _first_line(error.source), f"{error.ename}: {message}") from None
     except DeadKernelError:
         cells = [cell for cell in nbformat.read(output, 4).cells if cell.cell_type == "code"]
-        number = max(k for k, cell in enumerate(cells, 1) if cell.metadata.get("papermill", {}).get("start_time"))
+        number = sum(bool(cell.metadata.get("papermill", {}).get("start_time")) for cell in cells)  # that have started
         line = _first_line(cells[number - 1].source)
         raise CellFailed(number, line, "DeadKernelError: the kernel died; perhaps memory ran out") from None
     for cell in notebook.cells:
@@ -194,13 +201,12 @@ def sync_notebooks(root: Path | None = None, check: bool = False) -> list[Path]:
     for chapter in find_chapters(root):
         chapter.parameters()
         target = chapter.source.with_suffix(".ipynb")
-        text = nbformat.writes(chapter.read()).rstrip("\n") + "\n"
+        text = nbformat.writes(chapter.read()) + "\n"
         if not target.is_file() or target.read_text(encoding="utf8") != text:
             changed.append(target)
             if not check:
-                temporary = target.with_suffix(".tmp")
-                temporary.write_text(text, encoding="utf8", newline="\n")
-                temporary.replace(target)
+                with written_whole(target) as partial:
+                    partial.write_text(text, encoding="utf8", newline="\n")
     if check and changed:
         names = ", ".join(path.name for path in changed)
         raise In9Error(f"Not in step with the .py beside it: {names}. Run 'in9 sync' to write it anew.")
@@ -210,11 +216,11 @@ def sync_notebooks(root: Path | None = None, check: bool = False) -> list[Path]:
 def with_stable_ids(notebook: Any) -> Any:
     """Give every cell an id made from its kind, its text and how often that has come before."""
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    seen: dict[str, int] = {}
+    times: Counter[str] = Counter()
     for cell in notebook.cells:
         key = hashlib.blake2b(f"{cell.cell_type}\n{cell.source}".encode(), digest_size=5).hexdigest()
-        seen[key] = seen.get(key, 0) + 1
-        cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
+        times[key] += 1
+        cell.id = key if times[key] == 1 else f"{key}-{times[key]}"
     return notebook
 
 

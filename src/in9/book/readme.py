@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +15,31 @@ import pandas as pd
 
 from in9.errors import In9Error
 from in9.experiments import paper, verdicts
-from in9.plots import charts
+from in9.experiments.backgrounds_suffice import gaps as gaps_of
+from in9.plots import charts, style
 from in9.study.study import REFERENCE, Study
 from in9.study.workspace import Workspace, find_workspace
 
-MARKS = ("<!-- claims, written by `make sync` -->\n", "<!-- end of the claims -->\n")
+README_MARKS = ("<!-- claims, written by `make sync` -->\n", "<!-- end of the claims -->\n")
 FIGURE = Path("book/_static/bg_gap.svg")
 TRAINED_ON = ("mixed_rand", "only_fg", "original", "in9l", "mixed_same")
 
 
-def table(found: list[verdicts.Finding]) -> str:
+def table(judged: list[verdicts.Verdict]) -> str:
     """The claims as lines of Markdown: how many hold, and one row for each."""
-    lines = [verdicts.RULE, "", f"Our record: {verdicts.count(found)}.", ""]
+    lines = [verdicts.RULE, "", f"Our record: {verdicts.count(judged)}.", ""]
     lines += ["| claim | paper | test | ours, on photographs | verdict |", "|:--|--:|:-:|:--|:--|"]
-    for one in found:
-        ours = one.estimate.text() if one.estimate else one.reason
-        printed = verdicts.number(one.claim.printed().value)
-        cells = (one.claim.text.rstrip("."), printed, one.claim.region.text, ours, one.verdict)
+    for verdict in judged:
+        claim, ours = verdict.claim, verdict.estimate.text() if verdict.estimate else verdict.reason
+        printed = verdicts.number(claim.printed().value)
+        cells = (claim.text.rstrip("."), printed, claim.region.text, ours, verdict.decision)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
 
 
 def with_table(text: str, lines: str) -> str:
     """README's text with these lines between the marks; raises In9Error where the marks are missing."""
-    opening, closing = MARKS
+    opening, closing = README_MARKS
     before, first, rest = text.partition(opening)
     _, second, after = rest.partition(closing)
     if not (first and second):
@@ -48,7 +50,7 @@ def with_table(text: str, lines: str) -> str:
 def gaps(study: Study) -> list[dict[str, Any]]:
     """What the figure shows: the BG-Gap in points after training on each set, the paper's and ours."""
     published = paper.bg_gap().query("where == 'table 5'").set_index("training")["bg_gap"]
-    ours = study.gaps(TRAINED_ON).set_index("train")
+    ours = gaps_of({train: study.answers(train) for train in TRAINED_ON}).set_index("train")
     rows: list[dict[str, Any]] = []
     for train in TRAINED_ON:
         rows.append({"train": train, "origin": "paper", "gap": float(published[train]), "low": None, "high": None})
@@ -57,21 +59,23 @@ def gaps(study: Study) -> list[dict[str, Any]]:
     return rows
 
 
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw the figure as SVG; the numbers that it shows go into the file, too."""
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Plot the figure as SVG; the numbers that it shows go into the file, too."""
     import matplotlib as mpl
 
     with mpl.rc_context():
-        charts.chart_style()
+        style.use("svg")
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
         figure = charts.intervals(frame, "train", "gap", TRAINED_ON, "BG-Gap after training on this set, points")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": json.dumps(rows)})
 
 
-def drawn(path: Path) -> list[dict[str, Any]] | None:
+def plotted(path: Path) -> list[dict[str, Any]] | None:
     """The numbers that a figure shows, or None where there is no figure."""
-    found = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text("utf8")) if path.is_file() else None
-    return json.loads(found[1].replace("&quot;", '"')) if found else None
+    if not path.is_file():
+        return None
+    description = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text("utf8"))
+    return json.loads(unescape(description[1])) if description else None
 
 
 def write(workspace: Workspace | None = None) -> list[Path]:
@@ -81,11 +85,11 @@ def write(workspace: Workspace | None = None) -> list[Path]:
     page, figure = workspace.root / "README.md", workspace.root / FIGURE
     changed = []
     text = page.read_text("utf8")
-    if (new := with_table(text, table(verdicts.findings(study)))) != text:
+    if (new := with_table(text, table(verdicts.judge_all(study)))) != text:
         page.write_text(new, encoding="utf8")
         changed.append(page)
-    if drawn(figure) != (rows := gaps(study)):
-        draw(rows, figure)
+    if plotted(figure) != (rows := gaps(study)):
+        plot(rows, figure)
         changed.append(figure)
     return changed
 

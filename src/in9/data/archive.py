@@ -12,33 +12,23 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from in9.errors import In9Error
 from in9.data.source import Rejected
+from in9.errors import In9Error
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 """What reading a damaged file of a zip archive may raise."""
 
 
-class _Zip:
-    """An open zip file and its file names in order."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = zipfile.ZipFile(path)
-        self.names = sorted(name for name in self.file.namelist() if not name.endswith("/"))
-
-    def under(self, folder: str) -> list[str]:
-        """The names in one folder, or all of them; in the order of characters "0" comes next after the slash."""
-        if not folder:
-            return list(self.names)
-        return self.names[bisect_left(self.names, f"{folder}/") : bisect_left(self.names, f"{folder}0")]
-
-
 @lru_cache(maxsize=4)
-def _open(path: Path, size: int, changed: int) -> _Zip:
-    """The zip of that path, size and time of change: a large one takes seconds to open, so once for each process."""
-    return _Zip(path)
+def _open(path: Path, size: int, changed: int) -> tuple[zipfile.ZipFile, list[str]]:
+    """The zip of that path, size and time of change, with its file names in order.
+
+    A large zip takes seconds to open, so a process opens it once.
+    """
+    file = zipfile.ZipFile(path)
+    return file, sorted(name for name in file.namelist() if not name.endswith("/"))
 
 
 class Archive:
@@ -61,7 +51,7 @@ class Archive:
                     f"{self.path} is not a whole zip archive ({error}); it may be truncated: fetch it again."
                 ) from error
 
-    def _zip(self) -> _Zip:
+    def _zip(self) -> tuple[zipfile.ZipFile, list[str]]:
         facts = self.path.stat()
         return _open(self.path, facts.st_size, facts.st_mtime_ns)
 
@@ -70,39 +60,41 @@ class Archive:
         if self.path.is_dir():
             walk = os.walk(self.path / under)  # asks nothing of each file, where a stat of each takes minutes
             root = f"{self.path.as_posix().rstrip('/')}/"
-            return sorted(Path(at, one).as_posix().removeprefix(root) for at, _, files in walk for one in files)
-        return self._zip().under(under)
+            return sorted(Path(at, name).as_posix().removeprefix(root) for at, _, files in walk for name in files)
+        _, names = self._zip()
+        if not under:
+            return list(names)
+        # In the order of characters "0" comes next after the slash.
+        return names[bisect_left(names, f"{under}/") : bisect_left(names, f"{under}0")]
 
     def folders(self) -> list[str]:
         """The names of the folders at the top, sorted."""
         if self.path.is_dir():
-            return sorted(one.name for one in self.path.iterdir() if one.is_dir())
-        return sorted({name.partition("/")[0] for name in self._zip().names if "/" in name})
+            return sorted(entry.name for entry in self.path.iterdir() if entry.is_dir())
+        return sorted({name.partition("/")[0] for name in self.names() if "/" in name})
 
     def has_folder(self, name: str) -> bool:
         """Whether there is a folder of that name, "" being the archive; a zip has it if a file lies in it."""
-        if self.path.is_dir():
-            return (self.path / name).is_dir()
-        return bool(self._zip().under(name))
+        return (self.path / name).is_dir() if self.path.is_dir() else bool(self.names(name))
 
     def bytes(self, name: str) -> bytes:
-        """The content of one file. Raises KeyError if there is none of that name."""
-        if self.path.is_dir():
-            try:
-                return (self.path / name).read_bytes()
-            except FileNotFoundError as error:
-                raise KeyError(name) from error
-        return self._zip().file.read(name)
+        """The content of a file. Raises KeyError if there is none of that name."""
+        if self.path.is_file():
+            return self._zip()[0].read(name)
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError as error:
+            raise KeyError(name) from error
 
     def text(self, name: str) -> str:
-        """The content of one UTF-8 text file; raises In9Error if it is missing or cannot be read."""
+        """The content of a UTF-8 text file; raises In9Error if it is missing or cannot be read."""
         try:
             return self.bytes(name).decode("utf-8")
         except (KeyError, UnicodeDecodeError, *DAMAGED) as error:
             raise In9Error(f"{self.path} holds no readable {name}; is it the layout asked for?") from error
 
     def image(self, name: str) -> np.ndarray:
-        """One image as RGB: uint8 [height, width, 3]; grey, palette, CMYK and alpha are converted.
+        """An image as RGB: uint8 [height, width, 3]; grey, palette, CMYK and alpha are converted.
 
         Raises Rejected if it is missing or does not decode.
         """
@@ -115,11 +107,5 @@ class Archive:
                 # Alpha is dropped and colours are kept; a palette goes by way of RGBA, else Pillow warns of its alpha.
                 opaque = picture.convert("RGBA") if picture.mode == "P" else picture
                 return np.array(opaque.convert("RGB"), dtype=np.uint8)
-        except (
-            UnidentifiedImageError,
-            OSError,
-            ValueError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise Rejected("image does not decode") from error

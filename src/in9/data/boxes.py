@@ -2,9 +2,9 @@
 
 Tiles: the largest strip of image beside the box (full height, left or right; full width, above or below) is repeated
 from the image's origin to make a canvas, and the canvas is copied into the box. Columns win over rows only where their
-area is strictly larger; left wins over right, and top over bottom, only where strictly larger. One departure from the
-authors' script: its right and lower strips begin on the box's own last column and row, ours just after them, so that
-no pixel of the box is ever in its background.
+area is strictly larger; left wins over right, and top over bottom, only where strictly larger. This departs from the
+authors' script in one point: its right and lower strips begin on the box's own last column and row, ours just after
+them, so that no pixel of the box is ever in its background.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ def intersection(first: Box, second: Box) -> Box:
     """The part that two boxes share; it may be empty."""
     left, top = max(first[0], second[0]), max(first[1], second[1])
     return left, top, min(first[2], second[2]), min(first[3], second[3])
+
+
+def bounds(mask: np.ndarray) -> Box:
+    """The smallest box around a mask, bool [height, width]; all zero where the mask is empty."""
+    import cv2
+
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return left, top, left + width, top + height
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,8 @@ class Crop:
         import cv2
 
         left, top, right, bottom = self.window
-        kind = image.dtype
         resized = cv2.resize(image.view(np.uint8), self.resized, interpolation=cv2.INTER_NEAREST)
-        return np.ascontiguousarray(resized[top:bottom, left:right]).view(kind)
+        return np.ascontiguousarray(resized[top:bottom, left:right]).view(image.dtype)
 
 
 def strip(box: Box, width: int, height: int) -> Box:
@@ -93,9 +100,7 @@ def strip(box: Box, width: int, height: int) -> Box:
 def canvas_rows_and_columns(box: Box, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the canvas takes its pixels from: a row index per row [height], a column index per column [width]."""
     left, top, right, bottom = strip(box, width, height)
-    rows = top + np.arange(height) % (bottom - top)
-    columns = left + np.arange(width) % (right - left)
-    return rows, columns
+    return top + np.arange(height) % (bottom - top), left + np.arange(width) % (right - left)
 
 
 def tile_image(image: np.ndarray, box: Box) -> np.ndarray:

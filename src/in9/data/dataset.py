@@ -1,4 +1,4 @@
-"""A dataset: a built dataset on disk (paper, section 2, appendix A).
+"""A dataset: what ``in9.data.build`` writes, on disk (paper, section 2, appendix A).
 
 A dataset is a folder::
 
@@ -6,15 +6,14 @@ A dataset is a folder::
     examples.csv    one row per image: id, label, fine class, split, accepted, reason, box
     images.npy      uint8 [N, S, S, 3]
     masks.npy       bool  [N, S, S], true on the object
-    tiles.npy       uint8 [N, S, S, 3], Only-BG-T drawn at native size; only where the source's images are resized
+    tiles.npy       uint8 [N, S, S, 3], Only-BG-T made at native size; only where the source's images are resized
 
-Every readable image of the nine classes is in it (that is IN-9L); ``accepted`` marks those with a good mask (IN-9).
-The same source, settings and seed give the same bytes; see ``in9.data.build``.
+It holds each readable image of the nine classes (that is IN-9L); ``accepted`` marks those with a good mask (IN-9).
+The same source, settings and seed give the same bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from in9.errors import In9Error, unknown
+from in9.files import hash_of_file, key_of
 from in9.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
-
-
-def checksum(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file, as a manifest holds them."""
-    with path.open("rb") as stream:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 class Dataset:
@@ -74,7 +68,7 @@ class Dataset:
     @property
     def hash(self) -> str:
         """A name for the content: 16 hexadecimal digits that depend on every byte of it."""
-        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()[:16]
+        return key_of(self.manifest["files"])
 
     @property
     def image_size(self) -> int:
@@ -100,14 +94,14 @@ class Dataset:
 
     @cached_property
     def tiles(self) -> np.ndarray | None:
-        """uint8 [N, S, S, 3], Only-BG-T drawn at native size, or None where it can be drawn from image and box."""
+        """uint8 [N, S, S, 3], Only-BG-T made at native size, or None where it can be made from image and box."""
         path = self.path / "tiles.npy"
         return np.load(path, mmap_mode="r") if path.is_file() else None
 
     def verify(self) -> None:
-        """Compare every file with its checksum; raises In9Error naming the first that differs."""
+        """Compare each file with its checksum; raises In9Error naming the first that differs."""
         for name, facts in self.manifest["files"].items():
-            if checksum(self.path / name) != facts:
+            if hash_of_file(self.path / name) != facts["sha256"]:
                 raise In9Error(f"{self.path / name} was changed after the build; build the dataset again.")
 
     def indices(self, split: str, accepted: bool = True) -> np.ndarray:
@@ -121,17 +115,11 @@ class Dataset:
         """How many examples each rule kept or rejected: columns class, split, outcome, count."""
         import pandas as pd
 
-        table = self.table
-        kept = pd.DataFrame(
-            {
-                "label": table["label"],
-                "split": table["split"],
-                "outcome": table["reason"].where(~table["accepted"], "accepted"),
-            }
-        )
-        lost = pd.DataFrame(self.manifest["unusable"], columns=["id", "label", "split", "reason"])
-        lost = lost.rename(columns={"reason": "outcome"})[["label", "split", "outcome"]]
-        both = pd.concat([kept, lost]) if len(lost) else kept
-        counts = both.groupby(["label", "split", "outcome"]).size().reset_index(name="count")
+        columns = ["label", "split", "reason"]
+        examples = self.table[columns]
+        if self.manifest["unusable"]:
+            examples = pd.concat([examples, pd.DataFrame(self.manifest["unusable"], columns=columns)])
+        examples = examples.rename(columns={"reason": "outcome"}).replace({"outcome": {"": "accepted"}})
+        counts = examples.groupby(["label", "split", "outcome"]).size().reset_index(name="count")
         counts.insert(0, "class", [CLASS_NAMES[label] for label in counts.pop("label")])
         return counts

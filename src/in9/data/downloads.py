@@ -5,21 +5,20 @@ from __future__ import annotations
 import gzip
 import lzma
 import shutil
-import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from in9.errors import In9Error, plain_disk_errors
 from in9.data.fetch import PIECE, Fetched, cache, checksum_of, fetch
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
+from in9.errors import In9Error, plain_disk_errors
 
 RELEASED = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
 
@@ -30,17 +29,17 @@ def fetch_released(
     """Fetch the authors' test set (paper, section 2) and unpack it as ``folder``, by default one in the cache.
 
     The folder appears only when all eight variants and the masks are in it. No checksum of the archive is published;
-    the one found is returned, to be compared, and a given one must hold. Raises In9Error if it cannot be had, if it is
-    not the test set, or if the folder is there already.
+    that of the file that came is returned, to be compared, and a given checksum must hold. Raises In9Error if the
+    archive cannot be had, if it is not the test set, or if the folder is there already.
     """
     folder = Path(folder) if folder is not None else cache() / HOME
     if folder.exists():
         raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
     url = url or RELEASED
     archive = folder.with_name(PurePosixPath(urlsplit(url).path).name or "released.tar.gz")
-    ours = not archive.exists()
+    put_there_by_hand = archive.exists()
     fetch(url, archive, checksum, progress)
-    found = checksum_of(archive)
+    fetched = Fetched(folder, checksum_of(archive))
     work = folder.with_name(folder.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     try:
@@ -54,25 +53,22 @@ def fetch_released(
             released.folder.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    if ours:
+    if not put_there_by_hand:
         archive.unlink()
-    return Fetched(folder, found)
+    return fetched
 
 
 def _unpack(archive: Path, folder: Path, progress: bool) -> None:
     """Unpack a tar or zip archive; raises In9Error if it is damaged, or if a file of it would leave the folder."""
-
-    def shown(members: Any) -> Any:
-        return tqdm(members, desc="unpacking", unit="file", file=sys.stderr, disable=not progress)
-
+    bar = partial(tqdm, desc="unpacking", unit="file", disable=not progress)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
-                for name in shown(packed.namelist()):
+                for name in bar(packed.namelist()):
                     packed.extract(name, folder)  # takes .. and leading slashes out of names
         else:
             with tarfile.open(archive) as tape:
-                for member in shown(tape):
+                for member in bar(tape):
                     tape.extract(member, folder, filter="data")
                 while tape.fileobj is not None and tape.fileobj.read(PIECE):
                     pass  # to its very end, where a packed file has its own checksum

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,19 @@ import platformdirs
 from tqdm import tqdm
 
 from in9.errors import In9Error, plain_disk_errors
+from in9.files import hash_of_file
 
 if TYPE_CHECKING:
     import requests
 
 TIMEOUT = (15, 60)  # seconds: to connect, and between two pieces
 PIECE = 1 << 20
-KINDS = ("md5", "sha256")
+ALGORITHMS = ("md5", "sha256")
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was fetched: where it lies now, and the checksum of the file that came, as ``"sha256:..."``."""
+    """What was fetched: where it lies now, and the checksum of the file that received, as ``"sha256:..."``."""
 
     path: Path
     checksum: str
@@ -33,11 +33,14 @@ class Fetched:
         return f"{self.path} ({self.checksum})"
 
 
-def checksum_of(path: Path, kind: str = "sha256") -> str:
+def cache() -> Path:
+    """The user's cache folder for this package."""
+    return Path(platformdirs.user_cache_dir("in9"))
+
+
+def checksum_of(path: Path, algorithm: str = "sha256") -> str:
     """The checksum of a file as ``"sha256:..."`` or ``"md5:..."``."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False))
-    return f"{kind}:{digest.hexdigest()}"
+    return f"{algorithm}:{hash_of_file(path, algorithm)}"
 
 
 def fetch(
@@ -46,19 +49,25 @@ def fetch(
     """Download a file to ``path``, which appears only when it is whole and has the checksum; return the path.
 
     A file that is there already is kept. A download that was cut goes on where it was if the server can do that and
-    its file is still the same one, else it starts anew. Raises In9Error if the file cannot be had, and then tells
-    what to do ``instead``: by default, to put a copy at ``path`` by hand.
+    its file is still the same, else it starts anew. Raises In9Error if the file cannot be had, and then tells what to
+    do ``instead``: by default, to put a copy at ``path`` by hand.
     """
     import requests
     import urllib3
 
     path = Path(path)
     instead = instead or f"fetch it by other means and put it at {path}"
-    kind = checksum.partition(":")[0] if checksum is not None else ""
-    if checksum is not None and kind not in KINDS:
+    algorithm = checksum.partition(":")[0] if checksum is not None else ALGORITHMS[0]
+    if algorithm not in ALGORITHMS:
         raise In9Error(f"{checksum!r} is not a checksum; write it as sha256:<digits> or md5:<digits>.")
+
+    wanted = checksum.lower() if checksum is not None else None
+
+    def actual(file: Path) -> str | None:
+        return checksum_of(file, algorithm) if checksum is not None else None
+
     if path.is_file():
-        if checksum is not None and checksum_of(path, kind) != checksum.lower():
+        if actual(path) != wanted:
             raise In9Error(f"{path} is there but has not the checksum {checksum}; remove it to fetch it anew.")
         return path
     partial, notes = (path.with_name(path.name + ending) for ending in (".partial", ".partial.json"))
@@ -66,11 +75,10 @@ def fetch(
         with plain_disk_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             _download(url, partial, notes, progress)
-            found = checksum_of(partial, kind) if checksum is not None else None
-            if checksum is not None and found != checksum.lower():
+            if (received := actual(partial)) != wanted:
                 partial.unlink()
                 notes.unlink()
-                raise In9Error(f"{url} is another file than asked for (its checksum is {found}); {instead}.")
+                raise In9Error(f"{url} is another file than asked for (its checksum is {received}); {instead}.")
             partial.replace(path)
             notes.unlink()
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -83,68 +91,53 @@ def _download(url: str, partial: Path, notes: Path, progress: bool) -> None:
     """Download to a partial file, going on from what is there; the notes say which file of the server it is part of."""
     import requests
 
-    before = _read_notes(notes) if partial.is_file() else None
-    start = partial.stat().st_size if before is not None and before.get("url") == url else 0
-    if before is not None and start and start == before.get("size"):
+    before = _read_notes(notes) if partial.is_file() else {}
+    start = partial.stat().st_size if before.get("url") == url else 0
+    if start and start == before.get("size"):
         return
     headers = {"Accept-Encoding": "identity"}  # else a server may pack it, and sizes mean nothing
     if start:
         headers["Range"] = f"bytes={start}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        now = {"url": url, "tag": _tag(answer), "size": _size(answer)}
-        goes_on = answer.status_code == 206 and now == before and _first_byte(answer) == start
+        first, size = _extent(answer)
+        # The tag tells this file of the server from a changed one.
+        now = {"url": url, "tag": answer.headers.get("ETag") or answer.headers.get("Last-Modified"), "size": size}
+        goes_on = answer.status_code == 206 and now == before and first == start
         if start and answer.status_code in (206, 416) and not goes_on:
-            partial.unlink()  # the server's file has changed
+            partial.unlink()
             return _download(url, partial, notes, progress)
         answer.raise_for_status()
         if not goes_on:
             start = 0
             partial.unlink(missing_ok=True)  # before the notes, which must never tell of other bytes
         notes.write_text(json.dumps(now))
-        with (
-            partial.open("ab" if start else "wb") as target,
-            tqdm(
-                total=now["size"],
-                initial=start,
-                unit="B",
-                unit_scale=True,
-                desc=f"fetching {partial.stem}",
-                file=sys.stderr,
-                disable=not progress,
-            ) as bar,
-        ):
+        bar = tqdm(
+            desc=f"fetching {partial.stem}", total=size, initial=start, unit="B", unit_scale=True, disable=not progress
+        )
+        with partial.open("ab") as target, bar:
             for piece in answer.raw.stream(PIECE, decode_content=False):  # the file as it is, be it packed
                 target.write(piece)
                 bar.update(len(piece))
-        if now["size"] is not None and partial.stat().st_size != now["size"]:
-            raise requests.exceptions.ChunkedEncodingError(f"{partial} has not {now['size']} bytes")
+    if size not in (None, partial.stat().st_size):
+        raise requests.exceptions.ChunkedEncodingError(f"{partial} has not {size} bytes")
 
 
-def _read_notes(path: Path) -> dict[str, Any] | None:
+def _read_notes(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        notes = json.loads(path.read_text())
     except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
-def _tag(answer: requests.Response) -> str | None:
-    """What tells this file of the server from a changed one."""
-    return answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-
-
-def _size(answer: requests.Response) -> int | None:
-    """The size of the whole file in bytes, where the server says it."""
+def _extent(answer: requests.Response) -> tuple[int | None, int | None]:
+    """The first byte that the server sends and the size of the whole file in bytes, where the server says so."""
     if answer.status_code == 206:
-        text = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        said = re.match(r"bytes (\d*)-.*/(\d*)", answer.headers.get("Content-Range", ""))
+        first, size = said.groups() if said else ("", "")
     else:
-        text = answer.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() else None
-
-
-def _first_byte(answer: requests.Response) -> int | None:
-    text = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(text) if text.isdigit() else None
+        first, size = "0", answer.headers.get("Content-Length", "")
+    return int(first) if first.isdigit() else None, int(size) if size.isdigit() else None
 
 
 def _reason(error: Exception) -> str:
@@ -154,17 +147,14 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return "the server does not answer"
-    if isinstance(error, (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError)):
-        return "the connection was cut"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate cannot be checked"
-    if isinstance(error, requests.ConnectionError):
-        return "there is no connection to the server"
+    reasons: list[tuple[type[Exception], str]] = [
+        (requests.Timeout, "the server does not answer"),
+        (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
+        (urllib3.exceptions.HTTPError, "the connection was cut"),
+        (requests.exceptions.SSLError, "its certificate cannot be checked"),
+        (requests.ConnectionError, "there is no connection to the server"),
+    ]
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
     return str(error).splitlines()[0][:200]
-
-
-def cache() -> Path:
-    """The user's cache folder for this package."""
-    return Path(platformdirs.user_cache_dir("in9"))

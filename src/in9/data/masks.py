@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from in9.data.boxes import Crop, area, intersection
-from in9.seeds import digest
 from in9.data.source import Box, MaskRule, Photo, Rejected
+from in9.seeds import digest
 
 ITERATIONS = 5
 ATTEMPTS = 11
-SMALLEST = 0.10
+SMALLEST_MASK = 0.10  # of the box
 
 
 def check_box(box: Box, crop: Box, rule: MaskRule) -> None:
@@ -34,19 +34,19 @@ def check_mask(mask: np.ndarray, box: Box, rule: MaskRule) -> None:
         raise Rejected("mask fills its box")
 
 
-def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMPTS) -> np.ndarray:
+def segment(image: np.ndarray, box: Box, identifier: str) -> np.ndarray:
     """GrabCut from a box, five iterations, as in the paper: bool [height, width], true on the object.
 
     ``image`` is uint8 [height, width, 3]; ``box`` lies in it. Definite and probable foreground count as foreground.
-    A try fails if OpenCV gives up or the mask covers less than a tenth of the box; then it is tried again with
-    other random centres, up to ``attempts`` times. The centres are seeded from ``identifier``, so the same image
-    always gets the same mask. Raises Rejected when every try fails.
+    An attempt fails if OpenCV gives up or if the mask covers less than a tenth of the box; then GrabCut runs again
+    with other random centres, at most ``ATTEMPTS`` times in all. The centres are seeded from ``identifier``, so the
+    same image always gets the same mask. Raises Rejected when every attempt fails.
     """
     import cv2
 
     rectangle = (box[0], box[1], box[2] - box[0], box[3] - box[1])
     reason = "GrabCut failed"
-    for attempt in range(attempts):
+    for attempt in range(ATTEMPTS):
         labels = np.zeros(image.shape[:2], dtype=np.uint8)
         background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.setRNGSeed(digest(attempt, "grabcut", identifier) % 2**31)
@@ -55,7 +55,7 @@ def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMP
         except cv2.error:
             continue
         mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-        if mask.sum() >= SMALLEST * area(box):
+        if mask.sum() >= SMALLEST_MASK * area(box):
             return mask
         reason = "mask is too small for its box"
     raise Rejected(reason)

@@ -1,4 +1,4 @@
-"""What a source is: where labelled images with one object box each come from. ``in9.data.sources`` has the sources."""
+"""What a source of labelled images gives: examples, photos with their boxes, and the rules for good masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Box = tuple[int, int, int, int]
 
 
 class Rejected(Exception):
-    """An example that cannot be used; the message is the reason, in a few words that can be counted."""
+    """An example that cannot be used. The message is the reason: a few fixed words, so that reasons can be counted."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Example:
 class Photo:
     """What is read of an example: image uint8 [height, width, 3] in RGB, its box, and its exact mask if known.
 
-    A mask is bool [height, width], true on the object; where it is None GrabCut finds one from the box. An image
-    without a box can still be trained and tested on as a whole (IN-9L); ``reason`` says, in a few words that can be
-    counted, why it has none.
+    A mask is bool [height, width], true on the object; where it is None GrabCut finds a mask from the box. An image
+    without a box can still be trained and tested on as a whole (IN-9L); ``reason`` says why it has none, in the words
+    of a ``Rejected``.
     """
 
     image: np.ndarray
@@ -64,7 +64,7 @@ class MaskRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The mask rule of training images, and the one of test and validation images.
+    """The mask rule of training images, and that of test and validation images.
 
     The paper cleaned its test set by hand; a stricter rule stands in for that.
     """
@@ -74,13 +74,13 @@ class Rules:
 
 
 class Source(Protocol):
-    """What ``in9.data.dataset.build`` needs of a source. It is sent to worker processes, so it must pickle."""
+    """What ``in9.data.build`` needs of a source. It is sent to worker processes, so it must pickle."""
 
     name: str
     image_size: int
     resizes: bool  # whether images are larger than image_size, so that backgrounds are tiled before the resize
     rules: Rules
-    balances: bool  # whether accepted images are cut to the same number of each class; False if there is none
+    balances: bool  # whether accepted images are cut to the same number of each class; may be left out for False
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides which images come out, as plain JSON values; no path, no host."""
@@ -89,11 +89,10 @@ class Source(Protocol):
         """All labelled images of the nine classes, in a fixed order; raises In9Error if the layout is not right."""
 
     def read(self, example: Example) -> Photo:
-        """Decode one example; raises Rejected with a countable reason if it cannot be used."""
+        """Decode one example; raises Rejected if it cannot be used."""
 
 
 def balanced(groups: Mapping[Any, Collection[str]], seed: int = 0) -> set[str]:
     """The same number of ids of every group, as many as the smallest group has; their hash decides which."""
     least = min(len(ids) for ids in groups.values())
-    chosen = (sorted(ids, key=lambda one: digest(seed, "balance", one))[:least] for ids in groups.values())
-    return set().union(*chosen)
+    return {id_ for ids in groups.values() for id_ in sorted(ids, key=lambda id_: digest(seed, "balance", id_))[:least]}

@@ -1,7 +1,18 @@
 """The eight variants of ImageNet-9 as pure functions on batches, on any device (paper, section 2 and appendix A).
 
-The mask decides what is foreground. ``faithful=True`` does as the authors' script: there a mixed image's background
-also shows wherever the object itself is exactly black.
+Each image comes with a box around its object and a mask, which is true on the object's own pixels::
+
+    original     the image as it is
+    only_bg_b    background alone: the box is black
+    only_bg_t    background alone: the box is filled with tiles of the background beside it
+    no_fg        background and the object's outline: the object is black
+    only_fg      the object alone: everything else is black
+    mixed_same   the object on the Only-BG-T of an image of its own class
+    mixed_rand   the object on the Only-BG-T of an image of any class, each of the nine with equal chance
+    mixed_next   the object on the Only-BG-T of an image of the class after its own; fish is followed by dog
+
+So with mask m, a mixed image is m * image + (1 - m) * Only-BG-T of another image, pixel by pixel. The authors' script
+takes the other image also wherever the object itself is exactly black; ``faithful=True`` does the same.
 """
 
 from __future__ import annotations
@@ -14,16 +25,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from in9.errors import In9Error, unknown
 from in9.data.boxes import canvas_rows_and_columns
+from in9.errors import In9Error, unknown
 from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 if TYPE_CHECKING:
     from in9.data.dataset import Dataset
 
-VARIANTS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next")
 MIXED = ("mixed_same", "mixed_rand", "mixed_next")
+VARIANTS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", *MIXED)
+
+
+def check_variants(names: Sequence[str], also: Sequence[str] = ()) -> None:
+    """Raise In9Error for the first name that is neither a variant nor in ``also``."""
+    for name in names:
+        if name not in (*VARIANTS, *also):
+            raise unknown("variant", name, (*VARIANTS, *also))
 
 
 @dataclass(frozen=True)
@@ -49,16 +67,12 @@ class Pool:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """The device of the tensors."""
         return self.images.device
 
 
 def load_pool(
-    dataset: Dataset,
-    split: str,
-    accepted: bool = True,
-    device: str | torch.device = "cpu",
-    limit: int | None = None,
+    dataset: Dataset, split: str, accepted: bool = True, device: str | torch.device = "cpu", limit: int | None = None
 ) -> Pool:
     """The images of one split of a dataset, onto a device.
 
@@ -70,24 +84,64 @@ def load_pool(
         labels = dataset.table["label"].to_numpy()[rows]
         rows = np.sort(np.concatenate([rows[labels == label][:limit] for label in range(NUM_CLASSES)]))
     table = dataset.table.iloc[rows]
-    images = torch.from_numpy(dataset.images[rows]).to(device).permute(0, 3, 1, 2).contiguous()
-    boxes = torch.from_numpy(table[["left", "top", "right", "bottom"]].to_numpy(np.int64, copy=True)).to(device)
+
+    def pixels(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array[rows]).to(device).permute(0, 3, 1, 2).contiguous()
+
+    def numbers(columns: str | list[str]) -> Tensor:
+        return torch.from_numpy(table[columns].to_numpy(np.int64, copy=True)).to(device)
+
+    images, boxes = pixels(dataset.images), numbers(["left", "top", "right", "bottom"])
     if not accepted:
         tiles = images
     elif dataset.tiles is not None:
-        tiles = torch.from_numpy(dataset.tiles[rows]).to(device).permute(0, 3, 1, 2).contiguous()
+        tiles = pixels(dataset.tiles)
     else:
-        tiles = tile(images, boxes)
+        tiles = tile_images(images, boxes)
     return Pool(
         images=images,
-        masks=torch.from_numpy(dataset.masks[rows]).to(device).unsqueeze(1),
+        masks=pixels(dataset.masks[..., None]),
         tiles=tiles,
         boxes=boxes,
-        labels=torch.from_numpy(table["label"].to_numpy(np.int64, copy=True)).to(device),
+        labels=numbers("label"),
         ids=tuple(table["id"]),
         fine=tuple(table["fine"]),
         accepted=accepted,
     )
+
+
+def compose(
+    variant: str, pool: Pool, rows: Tensor, backgrounds: Tensor | None = None, faithful: bool = False
+) -> Tensor:
+    """The images in these rows of a pool, in one variant: uint8 [B, 3, S, S].
+
+    ``rows`` is int64 [B]; ``backgrounds`` int64 [B], the row of each image's background, for the mixed variants only
+    (see ``draw_backgrounds``). Raises In9Error for a variant that does not exist.
+    """
+    check_variants([variant])
+    if (variant in MIXED) != (backgrounds is not None):
+        raise ValueError(f"Variant {variant} {'needs' if variant in MIXED else 'takes no'} backgrounds.")
+    if variant != "original" and not pool.accepted:
+        raise ValueError(f"Variant {variant} needs masks: load the pool with accepted=True.")
+    # On a CPU index_select copies whole rows, where indexing goes element by element, and to multiply with a mask is
+    # many times as fast as to choose by it.
+    if variant == "only_bg_t":
+        return pool.tiles.index_select(0, rows)
+    images = pool.images.index_select(0, rows)
+    if variant == "original":
+        return images
+    if variant == "only_bg_b":
+        return images.mul_(~inside_boxes(pool.boxes[rows], images.shape[-1]))
+    masks = pool.masks.index_select(0, rows)
+    if backgrounds is None:
+        return images.mul_(masks if variant == "only_fg" else ~masks)
+    masks = foreground(images, masks, faithful)
+    return images.mul_(masks).add_(pool.tiles.index_select(0, backgrounds).mul_(~masks))
+
+
+def foreground(images: Tensor, masks: Tensor, faithful: bool = False) -> Tensor:
+    """What is kept of each image in a mixed one: its mask, bool [B, 1, S, S]; if ``faithful`` without black pixels."""
+    return masks & (images != 0).any(dim=1, keepdim=True) if faithful else masks
 
 
 def inside_boxes(boxes: Tensor, size: int) -> Tensor:
@@ -99,17 +153,16 @@ def inside_boxes(boxes: Tensor, size: int) -> Tensor:
     return (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)
 
 
-def tile(images: Tensor, boxes: Tensor) -> Tensor:
+def tile_images(images: Tensor, boxes: Tensor) -> Tensor:
     """Only-BG-T: each box filled with tiles of the same image's background, by the rule of ``in9.data.boxes``.
 
     ``images`` is uint8 [B, 3, S, S], ``boxes`` int64 [B, 4]; the result is like ``images``.
     """
     size = images.shape[-1]
     plans = [canvas_rows_and_columns(tuple(box), size, size) for box in boxes.tolist()]
-    rows = torch.from_numpy(np.stack([plan[0] for plan in plans])).to(images.device)
-    columns = torch.from_numpy(np.stack([plan[1] for plan in plans])).to(images.device)
+    rows, columns = (torch.from_numpy(np.stack(part)).to(images.device) for part in zip(*plans, strict=True))
     each = torch.arange(len(images), device=images.device)
-    # Two indexed copies, rows then columns, at a third of the memory of one over both.
+    # Two indexed copies, rows then columns, at a third of the memory of a single copy over both.
     canvas = images[each[:, None], :, rows]  # [B, S, 3, S]
     canvas = canvas.permute(0, 3, 1, 2)[each[:, None], columns]  # [B, S(columns), S(rows), 3]
     return torch.where(inside_boxes(boxes, size), canvas.permute(0, 3, 2, 1), images)
@@ -118,10 +171,10 @@ def tile(images: Tensor, boxes: Tensor) -> Tensor:
 def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test") -> tuple[Tensor, Tensor]:
     """Which background each image of the pool gets in a mixed variant: (row in the pool, class), int64 [N] each.
 
-    Mixed-Same takes the image's own class, Mixed-Next the class after it (fish is followed by dog), Mixed-Rand a class
-    drawn uniformly from all nine, its own included; then any image of that class with equal chance, with replacement,
-    its own included. Each draw depends on (seed, variant, purpose, id) and on the pool it draws from, never on other
-    draws. Raises In9Error if the pool has no image of a class that was drawn.
+    First comes the class: the image's own for Mixed-Same, the next for Mixed-Next, any of the nine for Mixed-Rand.
+    Then comes the image: any of that class in the pool with equal chance, with replacement, its own included. Each draw
+    depends on (seed, variant, purpose, id) and on the pool it draws from, never on other draws. Raises In9Error if the
+    pool has no image of a class that was drawn.
     """
     if variant not in MIXED:
         raise unknown("mixed variant", variant, MIXED)
@@ -130,57 +183,12 @@ def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test")
         classes = (uniforms(seed, f"{variant}/class/{purpose}", pool.ids) * NUM_CLASSES).astype(np.int64)
     else:
         classes = (labels + (variant == "mixed_next")) % NUM_CLASSES
-    order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=NUM_CLASSES)
     missing = sorted({CLASS_NAMES[label] for label in classes[counts[classes] == 0]})
     if missing:
         raise In9Error(f"Variant {variant} has no background of {', '.join(missing)} to draw; give more images.")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    position = uniforms(seed, f"{variant}/image/{purpose}", pool.ids) * counts[classes]
-    rows = order[starts[classes] + position.astype(np.int64)]
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.cumsum(counts) - counts  # of each class in that order
+    place = (uniforms(seed, f"{variant}/image/{purpose}", pool.ids) * counts[classes]).astype(np.int64)
+    rows = by_class[starts[classes] + place]
     return torch.from_numpy(rows).to(pool.device), torch.from_numpy(classes).to(pool.device)
-
-
-def foreground(images: Tensor, masks: Tensor, faithful: bool = False) -> Tensor:
-    """Where the object is: bool [B, 1, S, S]. ``faithful`` loses its exactly black pixels, as the authors' script."""
-    return masks & (images != 0).any(dim=1, keepdim=True) if faithful else masks
-
-
-def compose(
-    variant: str, pool: Pool, rows: Tensor, backgrounds: Tensor | None = None, faithful: bool = False
-) -> Tensor:
-    """Some images of a pool in one variant: uint8 [B, 3, S, S].
-
-    ``rows`` is int64 [B]; ``backgrounds`` int64 [B], the row of each image's background, for the mixed variants only
-    (see ``draw_backgrounds``). Raises In9Error for a variant that does not exist.
-    """
-    if variant not in VARIANTS:
-        raise unknown("variant", variant, VARIANTS)
-    if (variant in MIXED) != (backgrounds is not None):
-        raise ValueError(f"Variant {variant} {'needs' if variant in MIXED else 'takes no'} backgrounds.")
-    if variant != "original" and not pool.accepted:
-        raise ValueError(f"Variant {variant} needs masks: load the pool with accepted=True.")
-    # On a processor index_select copies whole rows, where indexing goes element by element, and multiplying with a mask
-    # is many times as fast as choosing by it.
-    if variant == "only_bg_t":
-        return pool.tiles.index_select(0, rows)
-    images = pool.images.index_select(0, rows)
-    if variant == "original":
-        return images
-    if variant == "only_bg_b":
-        return images.mul_(~inside_boxes(pool.boxes[rows], images.shape[-1]))
-    masks = pool.masks.index_select(0, rows)
-    if variant == "no_fg":
-        return images.mul_(~masks)
-    if variant == "only_fg":
-        return images.mul_(masks)
-    assert backgrounds is not None
-    masks = foreground(images, masks, faithful)
-    return images.mul_(masks).add_(pool.tiles.index_select(0, backgrounds).mul_(~masks))
-
-
-def check_variants(names: Sequence[str], also: Sequence[str] = ()) -> None:
-    """Raise In9Error for the first name that is neither a variant nor one of ``also``."""
-    for name in names:
-        if name not in (*VARIANTS, *also):
-            raise unknown("variant", name, (*VARIANTS, *also))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
-from in9.evaluation.estimates import Estimate
-
-ORIGINS = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
+ORIGIN_TITLES = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
 NOTHING = "–"
 NO_BREAK = "\u00a0"  # a space at which no line is broken
+
+
+@runtime_checkable
+class WithInterval(Protocol):
+    """A number with an interval: an ``Estimate``."""
+
+    def text(self, digits: int = 1) -> str:
+        """``"79.3 [77.9, 80.6]"``: percent."""
 
 
 class Text(str):
@@ -34,7 +40,7 @@ def glue(**values: Any) -> None:
     except ImportError:
         return
     for name, value in values.items():
-        if isinstance(value, Estimate):
+        if isinstance(value, WithInterval):
             value = value.text()
         paste(name, Text(value) if isinstance(value, str) else value, display=False)
 
@@ -50,7 +56,7 @@ def cell(value: Any, digits: int = 1) -> str:
     """One table cell: an estimate with its interval, a number rounded, or a dash where there is nothing."""
     if value is None or (isinstance(value, Real) and pd.isna(value)):
         return NOTHING
-    if isinstance(value, Estimate):
+    if isinstance(value, WithInterval):
         number, _, interval = value.text(digits).partition(" ")
         return f"**{number}** {interval.replace(' ', NO_BREAK)}"
     if isinstance(value, Integral):
@@ -59,11 +65,13 @@ def cell(value: Any, digits: int = 1) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], digits: int = 1) -> Any:
-    """A Markdown table from rows of the same keys; numbers are set to the right."""
+    """A Markdown table from rows of the same keys; columns of numbers are set to the right."""
     columns = list(rows[0])
-    numeric = [not isinstance(next((row[one] for row in rows if row[one] is not None), ""), str) for one in columns]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("--:" if one else ":--" for one in numeric) + "|"]
-    lines += ["| " + " | ".join(cell(row[one], digits).replace("|", "/") for one in columns) + " |" for row in rows]
+    firsts = [next((row[column] for row in rows if row[column] is not None), "") for column in columns]
+    marks = [":--" if isinstance(value, str) else "--:" for value in firsts]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(marks) + "|"]
+    for row in rows:
+        lines.append("| " + " | ".join(cell(row[column], digits).replace("|", "/") for column in columns) + " |")
     return markdown("\n".join(lines))
 
 
@@ -74,20 +82,15 @@ def side_by_side(
     ours: Mapping[str, Mapping[Any, Any]],
     digits: int = 1,
 ) -> Any:
-    """The table that every chapter has: one row for each name; the paper's number, then our record's and this run's.
+    """The table that each chapter has: a row for each name; the paper's number, then our record's and this run's.
 
-    ``ours`` has the numbers of each origin (``record``, ``run``) that has any; the others get no column.
+    ``ours`` has the numbers of each origin (``record``, ``run``) that has any; origins without numbers get no column.
     """
     columns = {"paper": paper} | {origin: numbers for origin, numbers in ours.items() if numbers}
     return table(
         [
-            {title: label} | {ORIGINS[origin]: numbers.get(key) for origin, numbers in columns.items()}
+            {title: label} | {ORIGIN_TITLES[origin]: numbers.get(key) for origin, numbers in columns.items()}
             for key, label in names.items()
         ],
         digits,
     )
-
-
-def panel_title(origin: str, profile: str) -> str:
-    """The title of a figure's panel that has the numbers of our record or of this run alone."""
-    return f"This run: profile {profile}" if origin == "run" else "Our record: photographs"

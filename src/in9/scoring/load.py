@@ -21,19 +21,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from in9.errors import In9Error, unknown
-from in9.evaluation.records import plain
-from in9.scoring.libraries import UNTOUCHED, AnyFunction, Found, Numbers, find, of_function
-from in9.scoring.weights import reason, weights_hash
+from in9.errors import In9Error, reason, unknown
+from in9.files import plain
+from in9.scoring.libraries import from_function, load_network
+from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.networks import IN9_MEAN, IN9_STD, INTERPOLATIONS, Classifier, Framing
 
-PREPROCESSING = (NORMALISE, REFERENCE, OWN) = ("normalise", "reference", "own")
+PREPROCESSING_MODES = (NORMALISE_MODE, REFERENCE_MODE, OWN_MODE) = ("normalise", "reference", "own")
 """The model's own mean and std; the authors'; or the model's own resize, crop, mean and std."""
 
 
 @dataclass(frozen=True)
-class Model:
+class ScorableModel:
     """A classifier ready to be scored, and what a record says of it.
 
     ``classifier`` takes uint8 [B, 3, S, S] on its device and returns scores [B, 9], or [B, 10] where some outputs
@@ -45,19 +45,23 @@ class Model:
 
 
 def load_model(
-    spec: str,
+    model: str | Callable[[Tensor], Tensor],
     *,
+    name: str | None = None,
     weights: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
     class_map: Path | str | None = None,
-    preprocessing: str = NORMALISE,
+    preprocessing: str = NORMALISE_MODE,
     image_size: int = 224,
     device: torch.device | str = "cpu",
-) -> Model:
+) -> ScorableModel:
     """The classifier of that name (see the module's text), in evaluation mode, in float32, on ``device``.
 
-    ``weights`` is a safetensors file or a plain checkpoint. ``options`` are the architecture's, or correct the numbers
-    that are its own: mean and std (one number or three), resize, crop and interpolation. ``preprocessing`` is
+    ``model`` may also be a network, or any function, from images float [B, 3, S, S] in [0, 1] to outputs [B, K], to
+    which nothing is added. ``name`` is what records and errors call it, by default its own name.
+
+    ``weights`` is a safetensors file or a plain checkpoint. ``options`` are the architecture's, or correct the
+    preprocessing: mean and std (one number or three), resize, crop and interpolation. ``preprocessing`` is
     ``normalise`` (no resize or crop, its own mean and std), ``reference`` (the same with the authors' mean and std:
     ImageNet's, for nine outputs ImageNet-9's) or ``own`` (its own resize, crop, mean and std). Nine outputs whose mean
     and std are not known are taken to be of a network trained with ImageNet-9's.
@@ -67,114 +71,83 @@ def load_model(
     ``image_size`` is the side of the images to come, in pixels. Raises In9Error for what does not exist, does not fit
     or cannot be had.
     """
-    if preprocessing not in PREPROCESSING:
-        raise unknown("preprocessing", preprocessing, PREPROCESSING)
-    given = _corrections(options or {}, preprocessing)
-    others = {name: value for name, value in (options or {}).items() if name not in given}
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
-        found = find(spec, None if weights is None else Path(weights), others)
-    found.network.float()
-    facts = {"name": spec, "options": plain(others)}
-    return _ready(found, facts, given, class_map, preprocessing, image_size, torch.device(device))
-
-
-def wrap(
-    function: Callable[[Tensor], Tensor],
-    *,
-    name: str,
-    class_map: Path | str | None = None,
-    image_size: int = 224,
-    device: torch.device | str = "cpu",
-) -> Model:
-    """A function or network from images float [B, 3, S, S] in [0, 1] to outputs [B, K] as a ``Model``.
-
-    A network is put in evaluation mode and on ``device``; nothing is added to it. See ``load_model`` for the rest.
-    """
-    found = replace(of_function(function), numbers=UNTOUCHED, certain=True)
-    where = torch.device(device)
-    return _ready(found, {"name": name, "options": {}}, {}, class_map, NORMALISE, image_size, where)
-
-
-def _ready(
-    found: Found,
-    facts: dict[str, Any],
-    given: dict[str, Any],
-    class_map: Path | str | None,
-    mode: str,
-    image_size: int,
-    device: torch.device,
-) -> Model:
-    """The classifier around a network, and its facts."""
-    name, network, function = facts["name"], found.network, isinstance(found.network, AnyFunction)
-    facts = facts | {
-        "library": found.library,
-        "architecture": found.architecture,
-        "weights": found.weights,
-        "sha256": None if function else weights_hash(network),
-        "parameters": None if function else sum(weight.numel() for weight in network.parameters()),
-    }
-    framing = _framing(name, found.numbers, given, image_size) if mode == OWN else None
-    network.eval().to(device).to(memory_format=torch.channels_last)
-    probe = Classifier(network, UNTOUCHED.mean, UNTOUCHED.std, framing=framing).to(device)
-    outputs = _outputs(found, probe, name, image_size)
+    if preprocessing not in PREPROCESSING_MODES:
+        raise unknown("preprocessing", preprocessing, PREPROCESSING_MODES)
+    corrections = _corrections(options or {}, preprocessing)
+    file = None if weights is None else Path(weights)
+    architecture_options = {key: value for key, value in (options or {}).items() if key not in corrections}
+    if isinstance(model, str):
+        name = name or model
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
+            loaded = load_network(model, file, architecture_options)
+    else:
+        name = name or str(getattr(model, "__name__", type(model).__name__))
+        if architecture_options:
+            raise In9Error(f"{name} cannot be called with the options {', '.join(architecture_options)}.")
+        loaded = replace(from_function(name, model, file), preprocessing=UNTOUCHED, certain=True)
+    network = loaded.network.float().eval().to(torch.device(device)).to(memory_format=torch.channels_last)
+    framing = _framing(name, loaded.preprocessing, corrections, image_size) if preprocessing == OWN_MODE else None
+    outputs = _count_outputs(name, loaded, framing, image_size, device)
     groups, mapping = _groups(name, outputs, class_map)
-    numbers = found.numbers if found.certain or groups is not None else None
-    if numbers is None or mode == REFERENCE:
-        numbers = Numbers() if groups is not None else Numbers(IN9_MEAN, IN9_STD)
-    mean, std = given.get("mean", numbers.mean), given.get("std", numbers.std)
-    if (mean, std, framing or Framing()) == (UNTOUCHED.mean, UNTOUCHED.std, UNTOUCHED.framing):
-        mode = "none"
-    facts |= {
+    authors = Preprocessing(IN9_MEAN, IN9_STD) if groups is None else Preprocessing()
+    known = loaded.preprocessing if loaded.certain or groups is not None else None
+    colours = authors if known is None or preprocessing == REFERENCE_MODE else known
+    mean, std = corrections.get("mean", colours.mean), corrections.get("std", colours.std)
+    untouched = Preprocessing(mean, std, framing or Framing()) == UNTOUCHED
+    is_function = isinstance(network, FunctionNetwork)
+    facts = {
+        "name": name,
+        "options": architecture_options,
+        "library": loaded.library,
+        "architecture": loaded.architecture,
+        "weights": loaded.weights,
+        "sha256": None if is_function else weights_hash(network),
+        "parameters": None if is_function else sum(weight.numel() for weight in network.parameters()),
         "outputs": outputs,
         **mapping,
         "preprocessing": {
-            "mode": mode,
+            "mode": "none" if untouched else preprocessing,
             "mean": mean,
             "std": std,
             **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
         },
-        "imagenet_top1": found.top1,
+        "imagenet_top1": loaded.top1,
     }
-    return Model(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))
+    return ScorableModel(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))
 
 
 def _corrections(options: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """Those of the options that correct the preprocessing's numbers, checked."""
-    given: dict[str, Any] = {}
-    for name in ("mean", "std"):
-        if name in options:
-            value = options[name]
-            three = tuple(value) if isinstance(value, list | tuple) else (value,) * 3
-            if len(three) != 3 or not all(isinstance(one, int | float) and 0 <= one <= 1 for one in three):
+    """Those of the options that correct the preprocessing, checked."""
+    names = ("mean", "std", "resize", "crop", "interpolation")
+    corrections = {name: options[name] for name in names if name in options}
+    for name, value in corrections.items():
+        if name in ("mean", "std"):
+            colours = tuple(value) if isinstance(value, list | tuple) else (value,) * 3
+            if len(colours) != 3 or not all(isinstance(colour, int | float) and 0 <= colour <= 1 for colour in colours):
                 raise In9Error(f"{name}={value!r} must be one number, or three, from 0 to 1 (pixels are in [0, 1]).")
-            given[name] = tuple(float(one) for one in three)
-    if min(given.get("std", (1.0,))) == 0:
-        raise In9Error(f"std={options['std']!r} must not hold 0; pixels are divided by it.")
-    for name in ("resize", "crop"):
-        if name in options:
-            given[name] = options[name]
-            if type(options[name]) is not int or options[name] < 1:
-                raise In9Error(f"{name}={options[name]!r} must be a number of pixels.")
-    if "interpolation" in options:
-        given["interpolation"] = options["interpolation"]
-        if options["interpolation"] not in INTERPOLATIONS:
-            raise unknown("interpolation", options["interpolation"], INTERPOLATIONS)
-    unused = [name for name in given if mode == REFERENCE or (mode != OWN and name not in ("mean", "std"))]
-    if unused:
-        raise In9Error(f"With preprocessing {mode!r} the option {unused[0]} has no use; leave it out, or take 'own'.")
-    return given
+            if name == "std" and min(colours) == 0:
+                raise In9Error(f"std={value!r} must not hold 0; pixels are divided by it.")
+            corrections[name] = tuple(map(float, colours))
+        elif name == "interpolation":
+            if value not in INTERPOLATIONS:
+                raise unknown("interpolation", value, INTERPOLATIONS)
+        elif type(value) is not int or value < 1:
+            raise In9Error(f"{name}={value!r} must be a number of pixels.")
+        if mode == REFERENCE_MODE or (mode == NORMALISE_MODE and name not in ("mean", "std")):
+            raise In9Error(f"With preprocessing {mode!r} the option {name} has no use; leave it out, or take 'own'.")
+    return corrections
 
 
-def _framing(name: str, numbers: Numbers | None, given: dict[str, Any], image_size: int) -> Framing:
+def _framing(name: str, known: Preprocessing | None, corrections: dict[str, Any], image_size: int) -> Framing:
     """A network's own resize and crop, as far as known or given."""
-    corrections = {key: value for key, value in given.items() if key not in ("mean", "std")}
-    known = None if numbers is None else numbers.framing
-    if known is None and not corrections:
+    changes = {option: value for option, value in corrections.items() if option not in ("mean", "std")}
+    framing = None if known is None else known.framing
+    if framing is None and not changes:
         raise In9Error(
             f"The resize and crop of {name} are not known; give them with --set resize=256 --set crop=224, or take "
             "another --preprocessing."
         )
-    framing = replace(known or Framing(), **corrections)
+    framing = replace(framing or Framing(), **changes)
     side = framing.resize or image_size
     if framing.crop is not None and framing.crop > side:
         raise In9Error(f"crop={framing.crop} is more than the {side} pixels of the image that it is cut from.")
@@ -182,15 +155,17 @@ def _framing(name: str, numbers: Numbers | None, given: dict[str, Any], image_si
 
 
 @torch.no_grad()
-def _outputs(found: Found, classifier: Classifier, name: str, image_size: int) -> int:
+def _count_outputs(
+    name: str, loaded: LoadedNetwork, framing: Framing | None, image_size: int, device: torch.device | str
+) -> int:
     """How many outputs a network has, found out with two gray images."""
-    gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=classifier.mean.device)
+    gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=device)
     try:
-        outputs = classifier.outputs(gray)
+        outputs = Classifier(loaded.network, UNTOUCHED.mean, UNTOUCHED.std, framing=framing).to(device).outputs(gray)
     except Exception as error:  # what a network raises is its own affair
-        way = "; --preprocessing own gives it the size that it is used to" if found.library else ""
+        hint = "; --preprocessing own gives it the size that it is used to" if loaded.library else ""
         size = f"{image_size} x {image_size}"
-        raise In9Error(f"{name} cannot take images of {size} pixels ({reason(error)}){way}.") from error
+        raise In9Error(f"{name} cannot take images of {size} pixels ({reason(error)}){hint}.") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(gray):
         shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise In9Error(f"{name} must give one row of outputs for each image, [2, outputs] for two; it gives {shape}.")
@@ -200,9 +175,11 @@ def _outputs(found: Found, classifier: Classifier, name: str, image_size: int) -
 def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tensor | None, dict[str, Any]]:
     """The class of each output int64 [outputs], None where they are the nine themselves, and how a record says it."""
     if class_map is not None:
-        table = torch.tensor(_read_map(Path(class_map), outputs))
-        digest = hashlib.sha256(json.dumps(table.tolist()).encode()).hexdigest()
-        return table, {"mapping": "own map", "map_sha256": digest}
+        table = _read_map(Path(class_map), outputs)
+        return torch.tensor(table), {
+            "mapping": "own map",
+            "map_sha256": hashlib.sha256(json.dumps(table).encode()).hexdigest(),
+        }
     if outputs == NUM_CLASSES:
         return None, {"mapping": "nine classes"}
     if outputs == len(imagenet_to_in9()):
@@ -220,18 +197,18 @@ def _read_map(path: Path, outputs: int) -> list[int]:
     except (OSError, ValueError) as error:
         raise In9Error(f"The map {path} cannot be read as JSON ({reason(error)}).") from error
     if isinstance(content, list) and len(content) == outputs:
-        content = {str(index): one for index, one in enumerate(content)}
+        content = {str(index): label for index, label in enumerate(content)}
     if not isinstance(content, dict):
-        found = f"a list of {len(content)}" if isinstance(content, list) else type(content).__name__
-        raise In9Error(f'The map {path} must be {{"index": class}} or a list of {outputs} classes, not {found}.')
+        kind = f"a list of {len(content)}" if isinstance(content, list) else type(content).__name__
+        raise In9Error(f'The map {path} must be {{"index": class}} or a list of {outputs} classes, not {kind}.')
     table = [UNMAPPED] * outputs
-    for index, one in content.items():
+    for index, value in content.items():
         if not index.isdecimal() or int(index) >= outputs:
             raise In9Error(f"The map {path} names the output {index!r}; they go from 0 to {outputs - 1}.")
-        label = CLASS_NAMES.index(one) if one in CLASS_NAMES else one
+        label = CLASS_NAMES.index(value) if value in CLASS_NAMES else value
         if type(label) is not int or not UNMAPPED <= label < NUM_CLASSES:
             raise In9Error(
-                f"The map {path} gives output {index} the class {one!r}; it must be from 0 to {NUM_CLASSES - 1}, "
+                f"The map {path} gives output {index} the class {value!r}; it must be from 0 to {NUM_CLASSES - 1}, "
                 f"{UNMAPPED} for none, or one of: {', '.join(CLASS_NAMES)}."
             )
         table[int(index)] = label

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,90 +11,84 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from in9.errors import In9Error, plain_disk_errors
-from in9.scoring.score import RESTRICTED, RULES, STRICT, Challenged, Score
+from in9.files import written_whole
+from in9.plots import charts, style
+from in9.scoring.challenge import ChallengeScore
+from in9.scoring.score import RESTRICTED, STRICT, Score
 from in9.taxonomy import TITLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES = {**TITLES, "bg_gap": "BG-Gap (points)"}
-LOOKS = {
+ROW_TITLES = {**TITLES, "bg_gap": "BG-Gap (points)"}
+RULE_LOOKS: dict[str, style.Look] = {
     STRICT: {"label": "strict: none of the nine is wrong", "color": "#d55e00", "marker": "D"},
     RESTRICTED: {"label": "restricted to the 370 classes", "color": "#0072b2", "marker": "o"},
 }
 
 
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
-
-
-def text(score: Score, among: pd.DataFrame | None = None) -> str:
+def text(score: Score, among: pd.DataFrame) -> str:
     """The score for a terminal: what was scored and how, each test set and BG-Gap.
 
-    ``among`` has the paper's models beside this one: where that stands among the paper's models.
+    ``among`` has the paper's models and this one in order of BG-Gap; they are left out if it is empty.
     """
-    facts, table = score.record.settings["model"], score.table()
-    wide = {(row["test"], row["rule"]): row for row in table.to_dict("records")}
-    lines = [_heading(facts, score.record.settings["data"]), ""]
-    columns = [f"{rule:<22}" for rule in score.rules]
-    share = "all images alike"
-    lines.append(f"{'%':<16}{'images':>7}  " + "".join(columns) + share)
-    for test in dict.fromkeys(table["test"]):
-        rows = [wide[test, rule] for rule in score.rules]
-        cells = "".join(f"{_interval(row):<22}" for row in rows) + " / ".join(f"{row['share']:.1f}" for row in rows)
-        lines.append(f"{NAMES[test]:<16}{rows[0]['images']:>7}  {cells}")
+    rules = "".join(f"{rule:<22}" for rule in score.rules)
+    lines = [_heading(score), "", f"{'%':<16}{'images':>7}  {rules}all images alike"]
+    for test, rows in score.table().groupby("test", sort=False):
+        intervals = "".join(f"{_interval(row):<22}" for row in rows.to_dict("records"))
+        shares = " / ".join(f"{share:.1f}" for share in rows["share"])
+        lines.append(f"{ROW_TITLES[str(test)]:<16}{rows['images'].iloc[0]:>7}  {intervals}{shares}")
     lines += ["", "In square brackets: 95 % intervals, each class counting the same; that of BG-Gap is paired."]
     if RESTRICTED in score.rules:
         lines.append("Strict, the paper's rule: an answer under none of the nine classes is wrong.")
         lines.append("Restricted: the best of the 370 ImageNet classes that fall under the nine.")
-    if among is not None and len(among):
+    if len(among):
         lines += ["", "By BG-Gap among the paper's models (paper, table 2, and the authors' README):", ""]
         lines.append(f"  {'model':<40}{'Original':>9}{'M-Same':>9}{'M-Rand':>9}{'BG-Gap':>9}  where")
-        for row in among.to_dict("records"):
-            numbers = "".join(f"{row[test]:>9.1f}" for test in ("original", "mixed_same", "mixed_rand", "bg_gap"))
-            lines.append(f"{'>' if row['ours'] else ' '} {row['model'][:39]:<40}{numbers}  {row['where']}")
+    for row in among.to_dict("records"):
+        numbers = "".join(f"{row[test]:>9.1f}" for test in ("original", "mixed_same", "mixed_rand", "bg_gap"))
+        lines.append(f"{'>' if row['ours'] else ' '} {row['model'][:39]:<40}{numbers}  {row['where']}")
     return "\n".join(lines)
 
 
-def challenge_text(found: Challenged) -> str:
+def challenge_text(score: ChallengeScore) -> str:
     """The challenge for a terminal."""
-    results = found.record.results
-    lines = [_heading(found.record.settings["model"], found.record.settings["data"]), ""]
-    lines.append(f"{'%':<26}{'each class the same':<24}all images alike")
-    for row in found.table().to_dict("records"):
+    lines = [_heading(score), "", f"{'%':<26}{'each class the same':<24}all images alike"]
+    for row in score.table().to_dict("records"):
         lines.append(f"{row['measure']:<26}{_interval(row):<24}{row['share']:.1f}")
-    number, pairs = len(found.labels), results["pairs"]
+    pairs, composites = score.record.results["pairs"], score.record.results["composites"]
+    sizes = f"{len(score.labels):,} foregrounds x {score.backgrounds:,} backgrounds"
     lines += [
         "",
         "Untargeted (the authors' repository): some background makes the answer wrong. Targeted (the paper): some",
         "background of another class makes the classifier answer that class.",
-        f"{number:,} foregrounds x {pairs // number:,} backgrounds; {results['composites']:,} of {pairs:,} pairs were "
-        "enough.",
+        f"{sizes}; {composites:,} of {pairs:,} pairs were enough.",
     ]
     return "\n".join(lines)
 
 
-def _heading(facts: Mapping[str, Any], data: Mapping[str, Any]) -> str:
-    top = facts.get("imagenet_top1")
-    how = facts.get("preprocessing") or {}
-    words = [f"{facts['name']}: {facts['outputs']} outputs", f"preprocessing {how.get('mode', 'its own')}"]
-    words += [f"{top:.1f} % on ImageNet"] if top is not None else []
-    return ", ".join(words) + f"; test images from {data['source']}"
+def _heading(score: Score | ChallengeScore) -> str:
+    facts, source = score.record.settings["model"], score.record.settings["data"]["source"]
+    top1 = "" if facts["imagenet_top1"] is None else f", {facts['imagenet_top1']:.1f} % on ImageNet"
+    mode = facts["preprocessing"]["mode"]
+    return f"{facts['name']}: {facts['outputs']} outputs, preprocessing {mode}{top1}; test images from {source}"
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
 def figure(score: Score) -> Figure:
     """Accuracy on each test set with its interval, by each rule."""
-    from in9.plots.charts import chart_style, intervals
-
-    chart_style()
+    style.use("svg")
     frame = score.table().rename(columns={"rule": "origin"}).query("test != 'bg_gap'")
-    looks = {rule: LOOKS[rule] for rule in RULES}
-    return intervals(frame, "test", "value", list(score.tests), f"accuracy of {score.name}, %", True, looks)
+    xlabel = f"accuracy of {score.name}, %"
+    return charts.intervals(frame, "test", "value", score.tests, xlabel, chance=True, looks=RULE_LOOKS)
 
 
-def document(found: Score | Challenged) -> str:
-    """The record with the tables that follow from it, as JSON."""
-    content = asdict(found.record) | {"table": found.table().to_dict("records")}
+def document(score: Score | ChallengeScore) -> str:
+    """The record with the table that follows from it, as JSON."""
+    content = asdict(score.record) | {"table": score.table().to_dict("records")}
     return json.dumps(content, indent=1) + "\n"
 
 
@@ -108,13 +101,11 @@ def check_targets(*paths: Path | None) -> None:
 
 def write(path: Path, content: str | Figure) -> None:
     """Write a text, or a figure in the format of the file's ending; the file appears whole or not at all."""
-    partial = path.with_name(f".{os.getpid()}.{path.name}")  # the ending decides a figure's format
-    with plain_disk_errors(path, resumes=False):
+    with plain_disk_errors(path, resumes=False), written_whole(path) as partial:
         if isinstance(content, str):
             partial.write_text(content, encoding="utf-8")
-        else:
-            try:
-                content.savefig(partial)
-            except ValueError as error:
-                raise In9Error(f"{path} has no ending of a figure: use .svg, .png or .pdf.") from error
-        partial.replace(path)
+            return
+        try:
+            content.savefig(partial, format=path.suffix.removeprefix("."))
+        except ValueError as error:
+            raise In9Error(f"{path} has no ending of a figure: use .svg, .png or .pdf.") from error

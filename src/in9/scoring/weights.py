@@ -1,21 +1,72 @@
-"""Files of weights: read without running code, and fitted to a network without dropping anything silently."""
+"""Networks with their weights: files are read without running code, and fitted without dropping anything silently."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from in9.errors import In9Error
+from in9.errors import In9Error, reason
+from in9.training.networks import Framing
 
-SHOWN = 4
-"""How many names an error lists."""
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+KEYS_SHOWN = 4
+"""How many keys an error lists."""
+WRAPPERS = (("module.",), ("_orig_mod.",), ("model.", "attacker.", "normalizer."), ("network.",))
+"""The prefixes that wrappers give to all keys; the network itself is under the first of each.
+
+The robustness library's checkpoints hold the network as ``model.``, and once more under ``attacker.``.
+"""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a network's images: resize and crop, then mean and std of the three colours, pixels in [0, 1]."""
+
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    framing: Framing | None = None
+
+
+UNTOUCHED = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), framing=Framing())
+"""Pixels as they are."""
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network with its weights.
+
+    ``preprocessing`` is None if nothing is known of it; ``certain`` says that it belongs to these weights and is not
+    only what is usual for the architecture. ``top1`` is the published accuracy on ImageNet in %.
+    """
+
+    network: nn.Module
+    architecture: str
+    library: str | None = None
+    weights: str | None = None
+    preprocessing: Preprocessing | None = None
+    certain: bool = False
+    top1: float | None = None
+
+
+class FunctionNetwork(nn.Module):
+    """A function from images float [B, 3, S, S] in [0, 1] to outputs [B, K], as a network."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Outputs [B, K]."""
+        return self.function(images)
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -24,14 +75,8 @@ def weights_hash(network: nn.Module) -> str:
     for name, tensor in sorted(network.state_dict().items()):
         if isinstance(tensor, Tensor):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def file_hash(file: Path) -> str:
-    """SHA-256 of a file's content."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
@@ -48,13 +93,13 @@ def read_state(file: Path) -> dict[str, Tensor]:
         safe = file.suffix == ".safetensors"
         content = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found:
-            raise In9Error(
-                f"The checkpoint {file} holds {found[1]}, which could run code when it is loaded; if you trust it, "
-                "load it yourself and save the network's state_dict() alone."
-            ) from error
-        raise In9Error(f"The weights {file} cannot be read: it is no checkpoint, or a damaged one.") from error
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code is None:
+            raise In9Error(f"The weights {file} cannot be read: it is no checkpoint, or a damaged one.") from error
+        raise In9Error(
+            f"The checkpoint {file} holds {code[1]}, which could run code when it is loaded; if you trust it, "
+            "load it yourself and save the network's state_dict() alone."
+        ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise In9Error(f"The weights {file} cannot be read ({reason(error)}).") from error
     for key in ("state_dict", "model"):
@@ -62,75 +107,63 @@ def read_state(file: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise In9Error(f"{file} holds no weights but a {type(content).__name__}; save a network's state_dict().")
-    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if others:
-        raise In9Error(f"{file} is no plain state dict: {_some(others)} hold no tensor; save a network's state_dict().")
+    wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise In9Error(
+            f"{file} is no plain state dict: {_first_few(wrong)} hold no tensor; save a network's state_dict()."
+        )
     return dict(content)
 
 
-def with_state(name: str, make: Callable[..., nn.Module], state: dict[str, Tensor], file: Path) -> nn.Module:
-    """The network that ``make`` gives, with these weights.
+def with_state(
+    name: str, make: Callable[..., nn.Module], options: Mapping[str, Any], state: Mapping[str, Tensor], file: Path
+) -> nn.Module:
+    """The network that ``make`` gives with these options, with the weights ``state`` that were read from ``file``.
 
-    Where only the last layer has another number of outputs, ``make`` is called with that number as ``num_classes``.
-    Raises In9Error, naming keys, if something is missing, left over or of another shape; nothing is dropped silently.
+    If only the last layer has another number of outputs, ``make`` is called with that number as ``num_classes``.
+    Raises In9Error, naming keys, if something is missing, left over or of another shape.
     """
-    with constructing(name):
-        network = make()
+    network = construct(name, make, **options)
     own = network.state_dict()
-    state = _plain_keys(state, own)
-    pairs = {(own[key].shape, one.shape) for key, one in state.items() if key in own and own[key].shape != one.shape}
-    heads = {(ours[:1], theirs[:1]) for ours, theirs in pairs}
-    if len(heads) == 1 and all(ours and theirs and ours[1:] == theirs[1:] for ours, theirs in pairs):
-        with constructing(name):
-            network = make(num_classes=heads.pop()[1][0])
+    for prefixes in WRAPPERS:
+        if all(key.startswith(prefixes) for key in state) and not all(key.startswith(prefixes) for key in own):
+            inner = prefixes[0]
+            state = {key.removeprefix(inner): tensor for key, tensor in state.items() if key.startswith(inner)}
+    # Heads alone differ: all tensors of another shape change from one number of outputs to one other.
+    changes = [(own[key].shape, state[key].shape) for key in _misshapen(state, own)]
+    heads = {(ours[:1], theirs[:1]) for ours, theirs in changes}
+    if len(heads) == 1 and all(ours and theirs and ours[1:] == theirs[1:] for ours, theirs in changes):
+        network = construct(name, make, **{"num_classes": heads.pop()[1][0], **options})
         own = network.state_dict()
-    wrong = [key for key, one in state.items() if key in own and own[key].shape != one.shape]
-    if not wrong:  # asked of torch, because a network may rename old keys while it loads
-        missing, unexpected = network.load_state_dict(state, strict=False)
-        trouble = {"missing": missing, "unexpected": unexpected}
-    else:
-        trouble = {
-            "of another shape": [f"{key} {_size(state[key])} instead of {_size(own[key])}" for key in wrong],
-            "missing": [key for key in own if key not in state],
-            "unexpected": [key for key in state if key not in own],
-        }
-    told = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in trouble.items() if keys]
+    misshapen = _misshapen(state, own)
+    fitting = {key: tensor for key, tensor in state.items() if key not in misshapen}
+    missing, unexpected = network.load_state_dict(fitting, strict=False)
+    problems = {
+        "of another shape": [f"{key} {_size(state[key])} instead of {_size(own[key])}" for key in misshapen],
+        "missing": [key for key in missing if key not in misshapen],
+        "unexpected": unexpected,
+    }
+    told = [f"{len(keys)} {problem} ({_first_few(keys)})" for problem, keys in problems.items() if keys]
     if told:
         raise In9Error(f"The weights {file} do not fit {name}: of {len(own)} tensors {', '.join(told)}.")
     return network
 
 
-def _plain_keys(state: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
-    """Without the prefixes that wrappers add to every key, as far as the network's own keys lack them.
-
-    The robustness library's checkpoints hold the network as ``model.``, and twice: the second is under ``attacker.``.
-    """
-    own = list(own)
-    for wrapper in (("module.",), ("_orig_mod.",), ("model.", "attacker.", "normalizer."), ("network.",)):
-        if all(key.startswith(wrapper) for key in state) and not all(key.startswith(wrapper) for key in own):
-            state = {key.removeprefix(wrapper[0]): one for key, one in state.items() if key.startswith(wrapper[0])}
-    return state
-
-
-@contextmanager
-def constructing(name: str) -> Iterator[None]:
-    """Tell in one sentence that an architecture does not take its options."""
+def construct(name: str, make: Callable[..., nn.Module], /, *arguments: Any, **options: Any) -> nn.Module:
+    """What ``make`` gives. Raises In9Error if the architecture does not take its options."""
     try:
-        yield
+        return make(*arguments, **options)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise In9Error(f"{name} cannot be made like that ({reason(error)}); check its options.") from error
 
 
-def reason(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def _misshapen(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """The keys of a state whose tensors have another shape than the network's own."""
+    return [key for key, tensor in state.items() if key in own and own[key].shape != tensor.shape]
 
 
-def _some(names: Iterable[str]) -> str:
-    """The first few names."""
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+def _first_few(keys: Collection[str]) -> str:
+    return ", ".join(list(keys)[:KEYS_SHOWN]) + (", ..." if len(keys) > KEYS_SHOWN else "")
 
 
 def _size(tensor: Tensor) -> str:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from in9.errors import In9Error, unknown
-from in9.data.boxes import intersection
-from in9.seeds import uniforms
-from in9.data.source import Box, Example, Photo, Rejected, Rules, balanced
 from in9.data.archive import DAMAGED, Archive
+from in9.data.boxes import intersection
+from in9.data.source import Box, Example, Photo, Rejected, Rules, balanced
+from in9.errors import In9Error, unknown
+from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, label_of_wnid
 
 PARTS = ("train", "val")
@@ -99,49 +99,53 @@ class ImageNet:
 
     @cached_property
     def places(self) -> dict[str, str]:
-        """Where the box file of each part lies: a pattern of wnid and stem; a part without box files is absent."""
-        found: dict[str, str] = {}
+        """The path of the box files of each part: a pattern of wnid and stem. A part without box files is absent."""
         apart = self.boxes.path != self.archive.path  # else train/ and val/ at the top are the images' folders
         roots = [prefix + inner for prefix in _prefixes(self.boxes) for inner in ANNOTATIONS if inner or apart]
         roots = [root for root in roots if self.boxes.has_folder(root.rstrip("/"))]
+        places = {}
         for part in PARTS:
             for pattern in (root + place for root in roots for place in PLACES[part]):
-                places = {pattern.format(wnid=wnid).rstrip("/") for wnid in label_of_wnid()}
-                if any(self.boxes.has_folder(place) for place in places):
-                    found[part] = pattern + "{stem}.xml"
+                folders = {pattern.format(wnid=wnid).rstrip("/") for wnid in label_of_wnid()}
+                if any(map(self.boxes.has_folder, folders)):
+                    places[part] = pattern + "{stem}.xml"
                     break
-        return found
+        return places
 
     def examples(self) -> list[Example]:
         """The images of the nine classes in the order of their names; no image and no training box file is opened.
 
-        Without a label file the class of a validation image in Kaggle's layout is read from its box file; one whose
-        class cannot be read is left out. Raises In9Error if a class or the box files are missing.
+        Without a label file the class of a validation image in Kaggle's layout is read from its box file; an image
+        whose class cannot be read is left out. Raises In9Error if a class or the box files are missing.
         """
         label = label_of_wnid()
-        found = [Example(f"train/{wnid}/{stem}", label[wnid], wnid, split="test") for wnid, stem in self._training()]
+        examples = [
+            Example(f"train/{wnid}/{stem}", label[wnid], wnid, split="test")
+            for wnid in label
+            for stem in self._stems(f"{self.base}train/{wnid}")
+        ]
         if self.test_on == "val":
-            splits = (
-                "validation" if draw < self.validation else "train"
-                for draw in uniforms(0, "imagenet/validation", (one.id for one in found))
-            )
-            found = [replace(one, split=split) for one, split in zip(found, splits, strict=True)]
-            found += [Example(f"val/{stem}", label[wnid], wnid, split="test") for wnid, stem in self._validation()]
-        if not any(one.split == "test" for one in found):
-            if not found and next(self._validation(), None) is None:
+            draws = uniforms(0, "imagenet/validation", (example.id for example in examples))
+            examples = [
+                replace(example, split="validation" if draw < self.validation else "train")
+                for example, draw in zip(examples, draws, strict=True)
+            ]
+            examples += [Example(f"val/{stem}", label[wnid], wnid, split="test") for wnid, stem in self._validation()]
+        if not any(example.split == "test" for example in examples):
+            if not examples and next(self._validation(), None) is None:
                 raise self._not_the_layout()
-            have, lack = ("training", "validation") if found else ("validation", "training")
+            have, lack, part = ("training", "validation", "train") if examples else ("validation", "training", "val")
             raise In9Error(
                 f"{self.archive.path} has no {lack} images of the nine classes to test on; "
-                f"to test on its {have} images instead, set test_on={'train' if found else 'val'}."
+                f"to test on its {have} images instead, set test_on={part}."
             )
-        for part in sorted({one.id.partition("/")[0] for one in found} - set(self.places)):
+        for part in sorted({example.id.partition("/")[0] for example in examples} - set(self.places)):
             raise In9Error(
                 f"No box files of ImageNet's {part} images in {self.boxes.path}: looked for "
                 f"{' and '.join(f'{place}*.xml'.format(wnid='<wnid>') for place in PLACES[part])}, there or under "
                 "Annotations/ or Annotations/CLS-LOC/; if they are elsewhere, give that folder or zip as boxes=PATH."
             )
-        return sorted(self._even(found), key=lambda example: example.id)
+        return sorted(self._even(examples), key=lambda example: example.id)
 
     def _even(self, examples: list[Example]) -> list[Example]:
         """The examples with the same number of each class in each split, if asked for; every class must be there."""
@@ -159,12 +163,6 @@ class ImageNet:
             return examples
         chosen = set().union(*(balanced(ids) for ids in groups.values()))
         return [example for example in examples if example.id in chosen]
-
-    def _training(self) -> Iterator[tuple[str, str]]:
-        """WordNet id and stem of each training image of the nine classes."""
-        for wnid in label_of_wnid():
-            for stem in self._stems(f"{self.base}train/{wnid}"):
-                yield wnid, stem
 
     def _validation(self) -> Iterator[tuple[str, str]]:
         """WordNet id and stem of each validation image of the nine classes."""
@@ -222,12 +220,13 @@ class ImageNet:
     def read(self, example: Example) -> Photo:
         """One photograph with its box, or with the reason why it has none; raises Rejected if it does not decode."""
         part, stem = example.id.partition("/")[0], example.id.rpartition("/")[2]
-        folder = f"{self.base}{part}/"
-        flat = part == "val" and not self.archive.has_folder(f"{folder}{example.fine}")
+        folder = f"{self.base}{part}/{example.fine}"
+        if part == "val" and not self.archive.has_folder(folder):  # they lie flat
+            folder = f"{self.base}val"
         with warnings.catch_warnings():
             # Pillow warns of damaged EXIF data, which nothing here reads.
             warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            image = self.archive.image(f"{folder}{'' if flat else example.fine + '/'}{stem}{SUFFIX}")
+            image = self.archive.image(f"{folder}/{stem}{SUFFIX}")
         height, width = image.shape[:2]
         try:
             return Photo(image, box_of(self._annotation(part, example.fine, stem), width, height))
@@ -241,7 +240,7 @@ def _prefixes(archive: Archive) -> list[str]:
 
 
 def box_of(annotation: ElementTree.Element, width: int, height: int) -> Box:
-    """The one box of an annotation of an image of that size in pixels, by the paper's filters in their order.
+    """The box of an annotation of an image of that size in pixels, by the paper's filters in their order.
 
     The file's numbers are taken as zero-based pixels with both ends inclusive, as in the authors' script; what sticks
     out of the image is cut off. Raises Rejected if sizes differ or there is not exactly one box.
@@ -249,8 +248,8 @@ def box_of(annotation: ElementTree.Element, width: int, height: int) -> Box:
     try:
         size = [int(annotation.findtext(f"size/{side}", "")) for side in ("width", "height")]
         boxes = [
-            [int(one.findtext(end, "")) for end in ("xmin", "ymin", "xmax", "ymax")]
-            for one in annotation.findall("object/bndbox")
+            [int(box.findtext(end, "")) for end in ("xmin", "ymin", "xmax", "ymax")]
+            for box in annotation.findall("object/bndbox")
         ]
     except ValueError as error:
         raise Rejected("annotation is damaged") from error

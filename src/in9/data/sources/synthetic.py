@@ -1,4 +1,4 @@
-"""The control set: nine drawn object shapes on nine drawn background textures, with exact masks and a dial.
+"""The control set: nine painted object shapes on nine painted background textures, with exact masks and a dial.
 
 It calibrates the measures of the paper's sections 2 to 4: the dial ``rho`` sets how strongly the background predicts
 the class, so a BG-Gap must be near zero at ``rho = 0`` and grow with it. Class ``k`` owns texture ``k``.
@@ -15,33 +15,15 @@ import cv2
 import numpy as np
 
 from in9 import seeds
-from in9.errors import In9Error
+from in9.data.boxes import bounds
 from in9.data.source import Example, Photo, Rules
-from in9.data.sources.shapes import LUMINANCE, paint
+from in9.data.sources.shapes import LUMINANCE, paint_object
 from in9.data.sources.textures import TEXTURES
+from in9.errors import In9Error
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 SUBCLASSES = 4
 CONTRAST = 0.25  # least difference in luminance between the object's body colour and what lies behind it
-
-
-def _set_apart(texture: np.ndarray, coverage: np.ndarray, body: float) -> np.ndarray:
-    """Darken or lighten a texture until it differs from the object by ``CONTRAST``, whatever the class."""
-    behind = float((texture @ LUMINANCE * coverage).sum() / coverage.sum())
-    if abs(behind - body) >= CONTRAST:
-        return texture
-    lighter = body < 0.4 or (behind >= body and body < 0.65)  # away from black and white, where nothing is seen
-    goal = body + CONTRAST if lighter else body - CONTRAST
-    return texture * (goal / behind) if goal < behind else 1 - (1 - texture) * ((1 - goal) / (1 - behind))
-
-
-def _whole(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
-    """The value as an int; raises In9Error unless it is a whole number in the range."""
-    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if fits and (low is None or value >= low) and (high is None or value <= high):  # type: ignore[operator]
-        return int(value)  # type: ignore[call-overload]
-    wanted = "" if low is None else f" of {low} or more" if high is None else f" from {low} to {high}"
-    raise In9Error(f"The synthetic source got {name}={value!r}; give a whole number{wanted}.")
 
 
 @dataclass
@@ -62,13 +44,20 @@ class Synthetic:
     rules: Rules = field(default_factory=Rules, init=False)
 
     def __post_init__(self) -> None:
-        number = isinstance(self.rho, numbers.Real) and not isinstance(self.rho, bool)
-        if not (number and 0 <= self.rho <= 1):
+        is_number = isinstance(self.rho, numbers.Real) and not isinstance(self.rho, bool)
+        if not (is_number and 0 <= self.rho <= 1):
             raise In9Error(f"The synthetic source got rho={self.rho!r}; give a number from 0 to 1.")
         self.rho = float(self.rho)
-        self.per_class = _whole("per_class", self.per_class, 1)
-        self.image_size = _whole("image_size", self.image_size, 32, 256)
-        self.seed = _whole("seed", self.seed)
+        for option, low, high, limits in (
+            ("per_class", 1, float("inf"), " of 1 or more"),
+            ("image_size", 32, 256, " from 32 to 256"),
+            ("seed", float("-inf"), float("inf"), ""),
+        ):
+            value = getattr(self, option)
+            is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not (is_whole and low <= value <= high):
+                raise In9Error(f"The synthetic source got {option}={value!r}; give a whole number{limits}.")
+            setattr(self, option, int(value))
 
     def settings(self) -> dict[str, Any]:
         """The four options, as plain JSON values."""
@@ -89,11 +78,11 @@ class Synthetic:
         return seeds.digest(self.seed, "synthetic/other texture", example.id) % NUM_CLASSES
 
     def read(self, example: Example) -> Photo:
-        """Draw one example: image uint8 [size, size, 3], exact mask, and the mask's tight box."""
+        """Paint one example: image uint8 [size, size, 3], exact mask, and the mask's tight box."""
         size, subclass = self.image_size, int(example.fine.rpartition("/")[2])
-        objects = seeds.generator(self.seed, "synthetic/object", example.id)
-        colour, coverage, body = paint(objects, CLASS_NAMES[example.label], subclass, size)
-        texture = list(TEXTURES.values())[self.texture_of(example)]
+        rng = seeds.generator(self.seed, "synthetic/object", example.id)
+        colour, coverage, body = paint_object(rng, CLASS_NAMES[example.label], subclass, size)
+        texture = TEXTURES[self.texture_of(example)]
         backdrop = texture(seeds.generator(self.seed, "synthetic/texture", example.id), size).clip(0, 1)
 
         # The camera blurs both layers before they meet, so the mask stays exact and no object colour leaks past it.
@@ -105,8 +94,15 @@ class Synthetic:
         light = camera.uniform(0.85, 1.1) * camera.uniform(0.94, 1.06, 3)
         noise = camera.standard_normal(image.shape, dtype=np.float32) * camera.uniform(0.006, 0.025)
         pixels = np.clip((image * light + noise) * 255 + 0.5, 0, 255).astype(np.uint8)
-
         mask = coverage >= 0.5
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-        return Photo(pixels, box, mask)
+        return Photo(pixels, bounds(mask), mask)
+
+
+def _set_apart(texture: np.ndarray, coverage: np.ndarray, body: float) -> np.ndarray:
+    """Darken or lighten a texture until it differs from the object by ``CONTRAST``, whatever the class."""
+    behind = float((texture @ LUMINANCE * coverage).sum() / coverage.sum())
+    if abs(behind - body) >= CONTRAST:
+        return texture
+    lighter = body < 0.4 or (behind >= body and body < 0.65)  # away from black and white, where nothing is seen
+    goal = body + CONTRAST if lighter else body - CONTRAST
+    return texture * (goal / behind) if goal < behind else 1 - (1 - texture) * ((1 - goal) / (1 - behind))

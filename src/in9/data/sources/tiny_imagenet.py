@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from in9.errors import In9Error
+from in9.data.archive import Archive
 from in9.data.fetch import Fetched, cache, checksum_of, fetch
 from in9.data.source import Box, Example, MaskRule, Photo, Rejected, Rules
-from in9.data.archive import Archive
+from in9.errors import In9Error
 from in9.taxonomy import label_of_wnid
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -46,36 +46,37 @@ class TinyImageNet:
         return {}
 
     def _find_prefix(self) -> str:
-        marks = [name for name in self.archive.names() if name == "wnids.txt" or name.endswith("/wnids.txt")]
-        if not marks:
+        """The folder in the archive that holds wnids.txt, ending in a slash; empty at the top."""
+        lists = [name for name in self.archive.names() if f"/{name}".endswith("/wnids.txt")]
+        if not lists:
             raise In9Error(
                 f"{self.archive.path} is not Tiny ImageNet-200: looked for wnids.txt, "
                 "train/<wnid>/<wnid>_boxes.txt and val/val_annotations.txt."
             )
-        return min(marks, key=len).removesuffix("wnids.txt")
+        return min(lists, key=len).removesuffix("wnids.txt")
 
     def examples(self) -> list[Example]:
         """All annotated images of the nine classes in the order of their names."""
-        known, names = label_of_wnid(), set(self.archive.names())
-        found = []
+        label, names = label_of_wnid(), set(self.archive.names())
+        examples = []
         for wnid in self.archive.text(f"{self.prefix}wnids.txt").split():
             listing = f"{self.prefix}train/{wnid}/{wnid}_boxes.txt"
-            if wnid in known and listing in names:
-                for name, *box in _fields(self.archive.text(listing), 1):
-                    found.append(Example(f"train/{wnid}/images/{name}", known[wnid], wnid, _box(box)))
-        for name, wnid, *box in _fields(self.archive.text(f"{self.prefix}val/val_annotations.txt"), 2):
-            if wnid in known:
-                found.append(Example(f"val/images/{name}", known[wnid], wnid, _box(box)))
-        if not found:
+            if wnid in label and listing in names:
+                for name, *ends in _fields(self.archive.text(listing), 1):
+                    examples.append(Example(f"train/{wnid}/images/{name}", label[wnid], wnid, _box(ends)))
+        for name, wnid, *ends in _fields(self.archive.text(f"{self.prefix}val/val_annotations.txt"), 2):
+            if wnid in label:
+                examples.append(Example(f"val/images/{name}", label[wnid], wnid, _box(ends)))
+        if not examples:
             raise In9Error(f"{self.archive.path} holds no class of the nine: no box file under train/ was found.")
-        return sorted(found, key=lambda example: example.id)
+        return sorted(examples, key=lambda example: example.id)
 
     def read(self, example: Example) -> Photo:
         """One photograph with its box; raises Rejected if it does not decode or is not 64 x 64."""
         image = self.archive.image(self.prefix + example.id)
         if image.shape != (SIZE, SIZE, 3):
             raise Rejected("image is not 64 x 64")
-        return Photo(image=image, box=example.box)
+        return Photo(image, example.box)
 
 
 def _fields(text: str, least: int) -> Iterator[list[str]]:

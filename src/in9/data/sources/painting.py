@@ -1,4 +1,7 @@
-"""What the shapes and the textures of the control set are drawn with: colours, smooth noise, curves and fills."""
+"""What the shapes and the textures of the control set are painted with: colours, smooth noise, curves and fills.
+
+Points are in the unit square, float [points, 2] as x and y, with y downwards. ``rng`` is a NumPy generator.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-Range = tuple[float, float]
+SUBPIXEL_BITS = 4
+"""OpenCV takes the points of a polygon as whole numbers of sixteenths of a pixel."""
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -17,14 +21,14 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     return np.array(colorsys.hsv_to_rgb(hue % 1.0, saturation, value), dtype=np.float32)
 
 
-def colour_within(g: np.random.Generator, hue: Range, saturation: Range, value: Range) -> np.ndarray:
+def colour_within(rng: np.random.Generator, *ranges: tuple[float, float]) -> np.ndarray:
     """A colour drawn from ranges of hue, saturation and value, each in [0, 1]; hue wraps."""
-    return hsv(g.uniform(*hue), g.uniform(*saturation), g.uniform(*value))
+    return hsv(*(rng.uniform(*limits) for limits in ranges))
 
 
-def noise(g: np.random.Generator, size: int, across: int, down: int | None = None) -> np.ndarray:
+def noise(rng: np.random.Generator, size: int, across: int, down: int | None = None) -> np.ndarray:
     """Smooth noise about 0 to 1 with that many bumps across and down: [size, size, 1]."""
-    cells = g.random((down or across, across), dtype=np.float32)
+    cells = rng.random((down or across, across), dtype=np.float32)
     return cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC)[..., None]
 
 
@@ -35,7 +39,7 @@ def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """An image in 0 to 1 as uint8, clipped: a canvas that OpenCV can draw on."""
+    """An image in 0 to 1 as uint8, clipped: a canvas that OpenCV can paint on."""
     return np.ascontiguousarray(np.clip(image * 255, 0, 255).astype(np.uint8))
 
 
@@ -44,10 +48,15 @@ def to_floats(canvas: np.ndarray) -> np.ndarray:
     return canvas.astype(np.float32) / 255
 
 
+def in_subpixels(points: np.ndarray, scale: int) -> np.ndarray:
+    """Points, ``scale`` pixels to their unit, as OpenCV takes them with ``shift=SUBPIXEL_BITS``: int32 [points, 2]."""
+    return np.round(points * scale * 2**SUBPIXEL_BITS).astype(np.int32)
+
+
 def fill(canvas: np.ndarray, points: np.ndarray, colour: np.ndarray) -> None:
-    """Fill an outline given in the unit square, with soft edges, on a uint8 canvas."""
-    fixed = np.round(points * len(canvas) * 16).astype(np.int32)
-    cv2.fillPoly(canvas, [fixed], np.clip(colour * 255, 0, 255).tolist(), cv2.LINE_AA, shift=4)
+    """Fill an outline, with soft edges, on a uint8 canvas."""
+    outline, tone = in_subpixels(points, len(canvas)), np.clip(colour * 255, 0, 255).tolist()
+    cv2.fillPoly(canvas, [outline], tone, cv2.LINE_AA, shift=SUBPIXEL_BITS)
 
 
 def soft(points: np.ndarray, closed: bool = True) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Worker processes that end with their parent, and leave Ctrl-C to it."""
+"""Worker processes that end with their parent and leave Ctrl-C to it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes started meanwhile are deaf to Ctrl-C from birth, not only once ``start_worker`` runs in them."""
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes in which Ctrl-C is blocked even before ``start_worker`` runs there.
+
+    In this process a Ctrl-C takes effect when the ``with`` block ends.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -31,6 +35,6 @@ def start_worker() -> None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: object) -> None:
-    parent.join()  # type: ignore[attr-defined]
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
     os._exit(1)

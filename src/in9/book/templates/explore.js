@@ -10,7 +10,6 @@ for (const root of document.querySelectorAll(".in9-explore.pairs:not([data-ready
   const answers = [...root.querySelectorAll(".scores .answers td")];
   const rows = [...root.querySelectorAll(".scores .class")];
   const buttons = [...root.querySelectorAll(".grid button")];
-  const marks = ["right", "background", "other"];
 
   const place = (tile, column, row) => {
     tile.style.setProperty("--c", column);
@@ -20,30 +19,30 @@ for (const root of document.querySelectorAll(".in9-explore.pairs:not([data-ready
   const show = () => {
     const f = object.selectedIndex;
     const b = background.selectedIndex;
-    const chosen = radios.findIndex((one) => one.checked);
+    const chosen = radios.findIndex((radio) => radio.checked);
     const column = chosen === 0 ? b : classes - 1 + chosen;
     thumbs.forEach((tile, k) => place(tile, k === 0 ? b : classes - 1 + k, f));
     thumbs[0].nextElementSibling.textContent = facts.mixed[f][b];
     maps.forEach((tile, k) => place(tile, column, (k + 1) * classes + f));
     answers.forEach((cell, k) => {
-      const [answer, verdict] = facts.seen[k][f][column];
+      const outcome = facts.outcomes[k][f][column];
       const [name, mark, words] = cell.children;
-      name.textContent = facts.classes[answer];
-      mark.className = `mark ${marks[verdict]}`;
-      words.textContent = facts.verdicts[verdict];
+      name.textContent = facts.classes[facts.answers[k][f][column]];
+      mark.className = `mark ${outcome}`;
+      words.textContent = facts.words[outcome];
     });
-    rows.forEach((row, k) => {
-      row.querySelector("small").textContent = k === f ? "object" : k === b && chosen === 0 ? "background" : "";
-      [...row.querySelectorAll("td")].forEach((cell, which) => {
-        const share = facts.seen[which][f][column][2 + k];
-        cell.children[0].style.setProperty("--share", `${share}%`);
-        cell.children[1].textContent = `${share} %`;
+    rows.forEach((row, label) => {
+      row.querySelector("small").textContent = label === f ? "object" : label === b && chosen === 0 ? "background" : "";
+      row.querySelectorAll("td").forEach((cell, k) => {
+        const percent = facts.percents[k][f][column][label];
+        cell.children[0].style.setProperty("--share", `${percent}%`);
+        cell.children[1].textContent = `${percent} %`;
       });
     });
-    buttons.forEach((one, k) => {
+    buttons.forEach((button, k) => {
       const here = k === f * classes + b;
-      one.setAttribute("aria-pressed", here);
-      one.tabIndex = here ? 0 : -1;
+      button.setAttribute("aria-pressed", here);
+      button.tabIndex = here ? 0 : -1;
     });
   };
 
@@ -54,13 +53,15 @@ for (const root of document.querySelectorAll(".in9-explore.pairs:not([data-ready
     show();
   };
 
-  buttons.forEach((one, k) => one.addEventListener("click", () => choose(Math.floor(k / classes), k % classes)));
+  buttons.forEach((button, k) =>
+    button.addEventListener("click", () => choose(Math.floor(k / classes), k % classes)),
+  );
   root.querySelector(".grid").addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (!step) return;
     event.preventDefault();
     choose(object.selectedIndex + step[0], background.selectedIndex + step[1]);
-    buttons.find((one) => one.tabIndex === 0).focus();
+    buttons.find((button) => button.tabIndex === 0).focus();
   });
   root.addEventListener("change", show);
   show();
@@ -70,12 +71,11 @@ for (const root of document.querySelectorAll(".in9-explore.dial:not([data-ready]
   root.dataset.ready = "";
   const input = root.querySelector("input");
   if (!input) continue;
-  const words = JSON.parse(input.dataset.words);
   const positions = [...root.querySelectorAll(".position")];
   input.parentElement.hidden = false;
   const show = () => {
-    positions.forEach((one, k) => (one.hidden = k !== Number(input.value)));
-    input.setAttribute("aria-valuetext", words[input.value]);
+    positions.forEach((position, k) => (position.hidden = k !== Number(input.value)));
+    input.setAttribute("aria-valuetext", positions[input.value].querySelector("b").textContent);
   };
   input.addEventListener("input", show);
   show();
