@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from in9.data.dataset import Dataset as Dataset
     from in9.data.sources import open_source as open_source
     from in9.errors import In9Error as In9Error
+    from in9.scoring.challenge import challenge as challenge
     from in9.scoring.load import load_model as load_model
-    from in9.scoring.score import challenge as challenge
     from in9.scoring.score import evaluate as evaluate
     from in9.study.study import Study as Study
     from in9.training.loop import train as train
@@ -28,7 +28,7 @@ _HOMES = {
     "Recipe": "training.recipe",
     "Study": "study.study",
     "build": "data.build",
-    "challenge": "scoring.score",
+    "challenge": "scoring.challenge",
     "evaluate": "scoring.score",
     "load_model": "scoring.load",
     "open_source": "data.sources",

@@ -24,6 +24,12 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
     return In9Error(f"There is no {what} {str(value)!r}.{hint} Choose one of: {', '.join(names)}.")
 
 
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
 @contextmanager
 def plain_disk_errors(folder: Path, resumes: bool = True) -> Iterator[None]:
     """Tell a full disk or a place that cannot be written in one sentence, as In9Error.

@@ -24,4 +24,4 @@ def generator(seed: int, purpose: str, identifier: str = "") -> np.random.Genera
 
 def uniforms(seed: int, purpose: str, identifiers: Iterable[str]) -> np.ndarray:
     """One draw per id, uniform on [0, 1): float64, shape [number of ids]."""
-    return np.array([digest(seed, purpose, one) / 2.0**63 for one in identifiers], dtype=np.float64)
+    return np.array([digest(seed, purpose, identifier) / 2.0**63 for identifier in identifiers], dtype=np.float64)

@@ -1,9 +1,9 @@
-"""Intervals and tests for right-or-wrong answers: thin over NumPy and SciPy.
+"""Estimates: numbers with intervals, and tests, for right-or-wrong answers.
 
 The paper gives single numbers without error bars; every number here gets an interval. Answers are bool arrays of
 shape [images] (one trained model) or [seeds, images] (one row per trained model), labels are int arrays of shape
 [images], values are fractions in [0, 1]. Every class that is present counts the same, as in the paper's balanced
-test sets. Wrong shapes, empty input and impossible levels raise ``ValueError``: they are programmer's errors.
+test sets. Wrong shapes, empty input and impossible levels raise ``ValueError``: they are the programmer's mistakes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Estimate:
 
     def text(self, digits: int = 1) -> str:
         """``"79.3 [77.9, 80.6]"``: percent, with ``digits`` decimals and never a minus zero."""
-        value, low, high = (f"{one:z.{digits}f}" for one in self.in_percent())
+        value, low, high = (f"{number:z.{digits}f}" for number in self.in_percent())
         return f"{value} [{low}, {high}]"
 
 
@@ -162,12 +162,12 @@ def paired_difference(
     spread, not that there is none.
     """
     _check_level(level)
-    one, other = _flags("first", first), _flags("second", second)
-    if one.shape != other.shape:
-        raise ValueError(f"first has shape {one.shape} and second {other.shape}; expected the same")
-    truth = _same_images(one, labels)
+    left, right = _flags("first", first), _flags("second", second)
+    if left.shape != right.shape:
+        raise ValueError(f"first has shape {left.shape} and second {right.shape}; expected the same")
+    truth = _same_images(left, labels)
     generator = seeds.generator(seed, "statistics.paired_difference")
-    return _paired(one.astype(np.int8) - other.astype(np.int8), truth, level, draws, generator)
+    return _paired(left.astype(np.int8) - right.astype(np.int8), truth, level, draws, generator)
 
 
 def paired_mean_difference(
@@ -196,13 +196,13 @@ def _paired(
 ) -> Estimate:
     """The class-balanced mean of differences [seeds, images], with its bootstrap interval."""
     value = math.fsum(difference.mean(axis=0) * class_weights(truth))
-    # The draws depend on the order of the patterns, which a swap of the arrays turns round: work on one orientation
-    # and turn the interval back, so that the swap negates it exactly.
+    # The draws depend on the order of the patterns, and a swap of the arrays reverses that order. So the difference is
+    # always bootstrapped with the same sign, and the interval is turned back: a swap then negates it exactly.
     signs = difference[difference != 0]
     turned = value < 0 or (value == 0 and signs.size > 0 and signs[0] < 0)
     sample = _resampled(-difference if turned else difference, truth, draws, generator)
     low, high = np.quantile(sample, [0.5 - level / 2, 0.5 + level / 2])
-    # A narrow level or few draws can leave the value outside; rounding can by a hair.
+    # With a narrow level, with few draws, or by rounding, the interval may not hold the value.
     low, high = min(float(low), abs(value)), max(float(high), abs(value))
     return Estimate(value, -high, -low, level) if turned else Estimate(value, low, high, level)
 
@@ -212,10 +212,10 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
 
     One seed, shape [images]; every image counts the same. 1.0 when the two are right on the same images.
     """
-    one, other = _single("first", first), _single("second", second)
-    if one.shape != other.shape:
-        raise ValueError(f"first has {one.size} images and second {other.size}; expected the same images")
-    only_first, only_second = int(np.sum(one & ~other)), int(np.sum(~one & other))
+    left, right = _single("first", first), _single("second", second)
+    if left.shape != right.shape:
+        raise ValueError(f"first has {left.size} images and second {right.size}; expected the same images")
+    only_first, only_second = int(np.sum(left & ~right)), int(np.sum(~left & right))
     if only_first + only_second == 0:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from in9.data import variants
 from in9.data.dataset import Dataset
 from in9.errors import In9Error
-from in9.evaluation.adversarial.pairs import measure as measure_adversarial
+from in9.evaluation.adversarial.pairs import measure_attacks
 from in9.evaluation.predictions import predict_all, predict_variant
 from in9.evaluation.records import to_digits
-from in9.evaluation.saliency.scores import measure as measure_saliency
+from in9.evaluation.saliency.scores import measure_saliency
 from in9.training.recipe import IN9L
 
 
@@ -56,7 +56,7 @@ def measure_draws(
     return {
         "labels": {"in9": to_digits(pool.labels.tolist())},
         "predictions": predictions,
-        "backgrounds": {"mixed_rand": [to_digits(one.tolist()) for one in backgrounds]},
+        "backgrounds": {"mixed_rand": [to_digits(classes.tolist()) for classes in backgrounds]},
     }
 
 
@@ -74,7 +74,7 @@ def measure_validation(
 def changed_masks(masks: Tensor, pixels: int) -> Tensor:
     """Masks bool [N, 1, S, S] grown by so many pixels on every side, or shrunk where ``pixels`` is negative.
 
-    What touches the edge of the image is taken to go on beyond it.
+    An object that touches the edge of the image is taken to continue beyond it.
     """
     marked = masks if pixels > 0 else ~masks
     side = abs(pixels)
@@ -94,10 +94,10 @@ def measure_masks(
     pools = [replace(pool, masks=changed_masks(pool.masks, pixels)) for pixels in options["pixels"]]
     return {
         "labels": {"in9": to_digits(pool.labels.tolist())},
-        "shares": [round(float(one.masks.float().mean()), 5) for one in (pool, *pools)],
+        "shares": [round(float(changed.masks.float().mean()), 5) for changed in (pool, *pools)],
         "areas": [round(area, 4) for area in pool.masks.float().mean((1, 2, 3)).tolist()],
         "predictions": {
-            test: [to_digits(predict_variant(classifier, one, test, options["test_seed"])) for one in pools]
+            test: [to_digits(predict_variant(classifier, changed, test, options["test_seed"])) for changed in pools]
             for test in ("mixed_same", "mixed_rand")
         },
     }
@@ -107,7 +107,7 @@ MEASUREMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
     {
         "evaluation": measure_evaluation,
         "more_draws": measure_draws,
-        "adversarial": measure_adversarial,
+        "adversarial": measure_attacks,
         "saliency": measure_saliency,
         "validation": measure_validation,
         "masks": measure_masks,

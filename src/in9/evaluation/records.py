@@ -1,19 +1,19 @@
-"""Records: one measured result each, with its settings and where it comes from, as one JSON document.
+"""Records: one stored measurement each, with its settings and where it comes from, as one JSON document.
 
-The key of a record is a hash of its settings, so a result is computed once for each setting and found again. A record
-holds numbers only: what was run, on what, with what, and tidy rows. Predictions are written as one digit per image.
+The key of a record is a hash of its settings, so a result is measured once for each setting and found again. Settings
+at their default are left out of the hash: a recipe that gets a new field keeps its old records. A record holds numbers
+only: what was measured, on what, with what, and predictions as one digit for each image.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,24 +21,33 @@ from typing import Any
 
 import numpy as np
 
+from in9.data.build import Split
 from in9.errors import In9Error
+from in9.evaluation.predictions import Model, Predictions
+from in9.files import key_of, plain, without_defaults, written_whole
+from in9.training.recipe import IN9L, Recipe
 
-FORMAT = 1
-
-
-def plain(value: Any) -> Any:
-    """A copy made of JSON's own types, so that what is written and what is read compare equal."""
-    return json.loads(json.dumps(value, default=lambda one: one.item()))
-
-
-def key_of(settings: Any) -> str:
-    """The name of a setting: 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:16]
+RECORD_FORMAT = 2
+DEFAULTS = plain(
+    {
+        "data": {"source_settings": {}, "seed": 0, "split": asdict(Split())},
+        "recipe": asdict(Recipe()),
+        "options": {
+            "test_seed": 0,
+            "foregrounds_per_class": None,
+            "backgrounds_per_class": None,
+            "per_class": None,
+            "variant": "original",
+            "of": "true",
+        },
+    }
+)
+"""Settings that a key leaves out. A default that changes needs a new ``RECORD_FORMAT`` and a migration."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One measured result.
+    """One stored measurement.
 
     ``kind`` says what was measured, ``name`` is for people; ``settings`` decide the result; ``data`` is the content
     hash of the dataset; ``results`` is what was measured; ``provenance`` says how, when and on what.
@@ -53,8 +62,8 @@ class Record:
 
     @property
     def key(self) -> str:
-        """The hash of the kind and settings."""
-        return key_of({"kind": self.kind, **self.settings})
+        """The hash of the kind and of the settings that differ from their defaults."""
+        return record_key(self.kind, self.settings)
 
     @property
     def filename(self) -> str:
@@ -62,18 +71,21 @@ class Record:
         return f"{self.kind}_{self.name}_{self.key}.json"
 
 
+def record_key(kind: str, settings: dict[str, Any]) -> str:
+    """The key of a record of this kind with these settings."""
+    return key_of({"kind": kind, **without_defaults(plain(settings), DEFAULTS)})
+
+
 class Store:
-    """Records in a folder, one file each; written atomically, so a stopped run leaves no half record."""
+    """Records in a folder, one file each; written whole, so a stopped run leaves no half record."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
 
     def find(self, kind: str, settings: dict[str, Any]) -> Record | None:
         """The record of these settings, or None. Raises In9Error if its file is damaged."""
-        key = key_of({"kind": kind, **settings})
-        for path in sorted(self.folder.glob(f"**/{kind}_*_{key}.json")):
-            return read(path)
-        return None
+        key = record_key(kind, settings)
+        return next(map(read, sorted(self.folder.glob(f"**/{kind}_*_{key}.json"))), None)
 
     def all(self, kind: str | None = None) -> list[Record]:
         """Every record, or those of one kind, in the order of their file names."""
@@ -81,32 +93,74 @@ class Store:
 
     def write(self, record: Record) -> Path:
         """Write a record and return its path; one of the same settings is replaced."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / record.filename
-        content = {"format": FORMAT, "key": record.key, **record.__dict__}
-        partial = path.with_suffix(f".{os.getpid()}.writing")
-        partial.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
-        partial.replace(path)
+        content = {"format": RECORD_FORMAT, "key": record.key, **record.__dict__}
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
         return path
 
 
 def read(path: Path) -> Record:
     """A record from its file; raises In9Error if it is damaged, of another format, or its settings were edited."""
+    facts = path.stat()
+    return _read(path, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _read(path: Path, changed: int, size: int) -> Record:
+    """Read a file of that time of change and size: chapters ask for the same record many times."""
     try:
         content = json.loads(path.read_text())
         number, key = content.pop("format"), content.pop("key")
         record = Record(**content)
-        same = number == FORMAT and key == record.key
+        same = number == RECORD_FORMAT and key == record.key
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise In9Error(f"The record {path} is damaged ({error}); remove it to measure again.") from error
+    if number == 1:
+        raise In9Error(
+            f"The record {path} has the format of the first edition; bring it up to date with "
+            f"`python scripts/migrate_records.py {path.parent}`."
+        )
     if not same:
         raise In9Error(f"The record {path} has another format or edited settings; remove it to measure again.")
     return record
 
 
+# ------------------------------------------------------------------------------------------ what records hold as text
+
+
+def predictions_of(records: Sequence[Record], part: int | None = None) -> Predictions:
+    """The predictions of one or several equal models (seeds), one record each.
+
+    ``part`` picks one of several predictions of each test set, where a record has more than one (of changed masks,
+    say). All records must be of the same images.
+    """
+    labels, answers = records[0].results["labels"], records[0].results["predictions"]
+    rows = {
+        test: [classes_in(record, test) if part is None else classes_in(record, test)[part] for record in records]
+        for test in answers
+    }
+    return Predictions(
+        {test: from_digits(labels[IN9L if test == IN9L else "in9"]) for test in answers},
+        {test: np.stack(members) for test, members in rows.items()},
+        tuple(map(model_of, records)),
+    )
+
+
+def classes_in(record: Record, test: str) -> np.ndarray:
+    """The predicted classes on a test set: int64 [N], or [parts, N] where the record has several predictions."""
+    answers = record.results["predictions"][test]
+    return from_digits(answers) if isinstance(answers, str) else np.stack([from_digits(text) for text in answers])
+
+
+def model_of(record: Record) -> Model:
+    """How the model of a record was trained, and how it was measured."""
+    return Model(record.settings.get("recipe", {}), record.results.get("training", {}), record.provenance)
+
+
 def to_digits(classes: Sequence[int] | np.ndarray) -> str:
     """Classes 0 to 8 as one digit each; -1, an ImageNet class under none of the nine, as a dash."""
-    return "".join("-" if one < 0 else str(int(one)) for one in classes)
+    return "".join("-" if label < 0 else str(int(label)) for label in classes)
 
 
 def from_digits(text: str) -> np.ndarray:
@@ -125,6 +179,9 @@ def unpacked(text: str) -> np.ndarray:
     return np.array(text.split(), np.float64)
 
 
+# ---------------------------------------------------------------------------------------------------------- provenance
+
+
 def provenance(seconds: float, device: str, **more: Any) -> dict[str, Any]:
     """How, when and on what something was measured; ``more`` is added as it is."""
     return {
@@ -139,12 +196,12 @@ def provenance(seconds: float, device: str, **more: Any) -> dict[str, Any]:
 
 @functools.cache
 def code_version() -> dict[str, Any]:
-    """The versions of the code and of what it stands on."""
-    folder = Path(__file__).parents[1]
+    """The versions of the code and of the libraries that decide a result."""
+    package = Path(__file__).parents[1]
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+            done = subprocess.run(["git", *words], cwd=package, capture_output=True, text=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()
@@ -161,7 +218,7 @@ def code_version() -> dict[str, Any]:
 
 @functools.cache
 def machine() -> dict[str, Any]:
-    """The hardware: processor, cores and, where there is one, the GPU."""
+    """The hardware: processor, cores and, if there is one, the GPU."""
     import torch
 
     processor = platform.processor() or platform.machine()

@@ -7,7 +7,7 @@ in points; NaN stands for what was not published.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,49 +17,25 @@ from scipy import stats
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.records import Record, Store
 from in9.experiments import paper
-from in9.scoring.score import CHALLENGE, RESTRICTED, SCORE, STRICT, Challenged, Score
+from in9.scoring.challenge import ChallengeScore
+from in9.scoring.score import RESTRICTED, STRICT, Score
 from in9.study.study import Study
 
 OUTPUTS = 1000
 NO_PHOTOGRAPHS = ("synthetic", "export")
-FEWEST = 3  # networks for a line: through two of them every line is perfect
+FEWEST_NETWORKS = 3  # for a line: any line through two points is perfect
 LEVEL = 0.95
 GAP = "bg_gap"
 TABLE2, README, NEWER = "table 2", "README", "Hesse et al. 2025"
 COLUMNS = ["model", "where", "images", "imagenet", "test", "value", "low", "high"]
 
-NAMES = {
-    "alexnet": "AlexNet",
-    "clip_resnet50": "CLIP ResNet-50",
-    "clip_vit_b_16": "CLIP ViT-B/16",
-    "clip_vit_l_14": "CLIP ViT-L/14",
-    "convnext_large": "ConvNeXt-L",
-    "convnext_tiny": "ConvNeXt-T",
-    "deit_b": "DeiT-B",
-    "deit_s": "DeiT-S",
-    "dinov2_vit_l_14": "DINOv2 ViT-L/14",
-    "dpn92": "DPN-92",
-    "efficientnet_b0": "EfficientNet-B0",
-    "eva02_b": "EVA02-B",
-    "mae_vit_b": "MAE ViT-B",
-    "mobilenet_v3": "MobileNet-v3",
-    "mobilenet_v3_small": "MobileNet-v3-S",
-    "resnet152": "ResNet-152",
-    "resnet50": "ResNet-50",
-    "siglip2_l_16": "SigLIP2-L/16",
-    "siglip_l_16": "SigLIP-L/16",
-    "swin_b": "Swin-B",
-    "vgg16_bn": "VGG16-BN",
-    "vit_b_16": "ViT-B/16",
-    "wide_resnet50_2": "WRN-50-2",
-}
-TRAININGS = {
+TRAINING_NAMES = {
     "adversarial": ", adversarial",
     "fine_tuned": ", fine-tuned",
     "linear": ", linear",
     "supervised_in21k": ", IN-21k",
 }
-"""What a network's name adds where it was not simply trained on ImageNet."""
+"""What a network's name adds if it was not simply trained on ImageNet."""
 
 # ------------------------------------------------------------------------------------------------------- records
 
@@ -72,34 +48,34 @@ def scores(study: Study) -> list[Score]:
     with most networks, of several scores of a network the last.
     """
     groups: dict[tuple[str, Any], dict[str, Record]] = {}
-    for record in _records(study, SCORE):
+    for record in _records(study, Score.kind):
         if _of_imagenet(record):
             groups.setdefault(_images(record), {})[_name(record)] = record
     if not groups:
         return []
     chosen = max(groups.values(), key=lambda group: (len(group), max(map(_when, group.values()))))
-    return [Score(one, {}) for one in sorted(chosen.values(), key=_top1)]
+    return [Score(record, {}) for record in sorted(chosen.values(), key=_top1)]
 
 
-def challenges(study: Study) -> dict[str, Challenged]:
+def challenges(study: Study) -> dict[str, ChallengeScore]:
     """The challenges, by the untargeted rule, of the networks of ``scores`` on the same images: name -> challenge.
 
-    Of one size only, since with fewer backgrounds an object is fooled less often: that with most networks, and of
-    those the largest. Of several of a network it is the last.
+    All are of one size, since with fewer backgrounds an object is fooled less often: the size with most networks, and
+    of those the largest. Of several challenges of a network it is the last.
     """
-    sizes: dict[int, dict[str, Challenged]] = {}
-    wanted = {one.name: _images(one.record) for one in scores(study)}
-    for record in _records(study, CHALLENGE):
-        one = Challenged(record)
-        if "untargeted" in one.rules and wanted.get(_name(record)) == _images(record):
-            sizes.setdefault(one.backgrounds, {})[_name(record)] = one
-    found = max(sizes.items(), key=lambda size: (len(size[1]), size[0]), default=(0, {}))[1]
-    return {name: found[name] for name in wanted if name in found}
+    sizes: dict[int, dict[str, ChallengeScore]] = {}
+    wanted = {score.name: _images(score.record) for score in scores(study)}
+    for record in _records(study, ChallengeScore.kind):
+        challenged = ChallengeScore(record)
+        if "untargeted" in challenged.rules and wanted.get(_name(record)) == _images(record):
+            sizes.setdefault(challenged.backgrounds, {})[_name(record)] = challenged
+    chosen = max(sizes.items(), key=lambda size: (len(size[1]), size[0]), default=(0, {}))[1]
+    return {name: chosen[name] for name in wanted if name in chosen}
 
 
 def _records(study: Study, kind: str) -> list[Record]:
     """The records of one kind, the oldest first."""
-    place = study.workspace.committed / "pretrained" if study.recorded else study.workspace.runs / "records" / "scores"
+    place = study.workspace.committed / "pretrained" if study.recorded else study.workspace.scores
     return sorted(Store(place).all(kind), key=_when)
 
 
@@ -120,7 +96,7 @@ def _name(record: Record) -> str:
 
 
 def _images(record: Record) -> tuple[str, Any]:
-    """Which images: the hash of the data, and the split where they have one."""
+    """Which images: the hash of the data, and the split if they have one."""
     return record.data, record.settings["data"].get("split")
 
 
@@ -132,28 +108,28 @@ def _top1(record: Record) -> float:
     return float(record.settings["model"]["imagenet_top1"])
 
 
-def describe(found: Iterable[Score]) -> str:
+def describe(scored: Sequence[Score]) -> str:
     """One sentence for the reader: how many networks, how many images of each class, and how long scoring took."""
-    every = list(found)
-    if not every:
+    if not scored:
         return "no network has been scored yet."
-    counts = np.unique(every[0].answers().labels(every[0].tests[0]), return_counts=True)[1]
+    first = scored[0]
+    counts = np.unique(first.predictions().labels[first.tests[0]], return_counts=True)[1]
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
-    seconds = sum(one.record.provenance["seconds"] for one in every)
-    facts = every[0].record.provenance
+    seconds = sum(score.record.provenance["seconds"] for score in scored)
+    facts = first.record.provenance
     machine = facts.get("gpu") if str(facts.get("device", "cpu")).startswith("cuda") else facts.get("processor")
     return (
-        f"{len(every)} networks on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
-        f"{len(every[0].tests)} test sets took {seconds:,.0f} s on {machine}."
+        f"{len(scored)} networks on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
+        f"{len(first.tests)} test sets took {seconds:,.0f} s on {machine}."
     )
 
 
 # -------------------------------------------------------------------------------------------------------- frames
 
 
-def measured(found: Iterable[Score], rule: str = STRICT) -> pd.DataFrame:
+def measured(scored: Iterable[Score], rule: str = STRICT) -> pd.DataFrame:
     """Accuracy on each test set by one rule, and BG-Gap, with their intervals; see the module's text."""
-    rows = [one.table().assign(model=one.name, imagenet=_top1(one.record)) for one in found]
+    rows = [score.table().assign(model=score.name, imagenet=_top1(score.record)) for score in scored]
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
     frame = pd.concat(rows, ignore_index=True).assign(where="measured")
@@ -175,9 +151,9 @@ def published() -> pd.DataFrame:
     readme = readme.assign(imagenet=readme["model"].map(top1))
     table2 = table2.assign(imagenet=table2["model"].map(table2.query("test == 'imagenet'").set_index("model")["value"]))
     tests = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item()
-    every = [table2.query("test != 'imagenet'").assign(images=tests), readme.assign(images=tests), newer]
-    frame = pd.concat(every, ignore_index=True).dropna(subset="imagenet").assign(low=np.nan, high=np.nan)
-    frame["model"] = frame["model"].map(NAMES) + frame["training"].map(TRAININGS).fillna("")
+    tables = [table2.query("test != 'imagenet'").assign(images=tests), readme.assign(images=tests), newer]
+    frame = pd.concat(tables, ignore_index=True).dropna(subset="imagenet").assign(low=np.nan, high=np.nan)
+    frame["model"] = frame["model"].map(paper.network_names()) + frame["training"].map(TRAINING_NAMES).fillna("")
     return frame[COLUMNS]
 
 
@@ -206,19 +182,20 @@ def difference(frame: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
 
     One row for each network that has both; without intervals. ``frame`` has one row for each network and test set.
     """
-    one, other = (frame[frame["test"] == test].set_index("model") for test in (first, second))
-    both = one.assign(value=one["value"] - other["value"], low=np.nan, high=np.nan, test=f"{first} minus {second}")
+    minuend, subtrahend = (frame[frame["test"] == test].set_index("model") for test in (first, second))
+    value = minuend["value"] - subtrahend["value"]
+    both = minuend.assign(value=value, low=np.nan, high=np.nan, test=f"{first} minus {second}")
     return both.dropna(subset="value").reset_index()[COLUMNS]
 
 
 def extras(study: Study) -> pd.DataFrame:
     """Further rows for the networks of ``scores``: ``restricted``, Only-BG-T by that rule, and ``challenge``."""
-    found = scores(study)
-    frame = measured(found, RESTRICTED).query("test == 'only_bg_t'").assign(test=RESTRICTED)
-    top1 = {one.name: _top1(one.record) for one in found}
+    scored = scores(study)
+    frame = measured(scored, RESTRICTED).query("test == 'only_bg_t'").assign(test=RESTRICTED)
+    top1 = {score.name: _top1(score.record) for score in scored}
     rows = [
-        (name, "measured", len(one.labels), top1[name], "challenge", *one.accuracy().in_percent())
-        for name, one in challenges(study).items()
+        (name, "measured", len(challenged.labels), top1[name], "challenge", *challenged.accuracy().in_percent())
+        for name, challenged in challenges(study).items()
     ]
     return pd.concat([frame, pd.DataFrame(rows, columns=COLUMNS)]) if rows else frame
 
@@ -232,7 +209,7 @@ def by_network(frame: pd.DataFrame) -> pd.DataFrame:
     wide = frame.pivot(index=keys, columns="test", values="value")
     gap = frame[frame["test"] == GAP].set_index(keys)[["images", "low", "high"]]
     rows = wide.join(gap).loc[pd.MultiIndex.from_frame(frame[keys].drop_duplicates())].reset_index()
-    counts = [None if pd.isna(one) else int(one) for one in rows["images"]]
+    counts = [None if pd.isna(count) else int(count) for count in rows["images"]]
     return rows.assign(images=pd.Series(counts, dtype=object))
 
 
@@ -256,7 +233,7 @@ def fits(frame: pd.DataFrame) -> pd.DataFrame:
 
 def slopes(frame: pd.DataFrame) -> dict[str, Estimate]:
     """The slopes of ``fits`` by test set, as estimates: a hundredth, so that their text is in points per point."""
-    return {one.test: Estimate(one.slope / 100, one.low / 100, one.high / 100) for one in fits(frame).itertuples()}
+    return {fit.test: Estimate(fit.slope / 100, fit.low / 100, fit.high / 100) for fit in fits(frame).itertuples()}
 
 
 def bands(frame: pd.DataFrame, points: int = 41) -> pd.DataFrame:
@@ -282,7 +259,7 @@ def bands(frame: pd.DataFrame, points: int = 41) -> pd.DataFrame:
 def _lines(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each test set that a line can be fitted to."""
     for test, part in frame.groupby("test", sort=False):
-        if len(part) >= FEWEST and part["imagenet"].nunique() > 1:
+        if len(part) >= FEWEST_NETWORKS and part["imagenet"].nunique() > 1:
             yield str(test), part.astype({"imagenet": float, "value": float})
 
 

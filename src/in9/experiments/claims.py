@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from in9.experiments import fine_grained
 from in9.experiments import quantities as q
-from in9.taxonomy import NUM_CLASSES, TITLES
+from in9.taxonomy import CHANCE, TITLES
 from in9.training.recipe import IN9L
 
 
@@ -31,7 +31,6 @@ class Region:
         return f"> {low}" if math.isinf(self.high) else f"{low} to {high}"
 
 
-CHANCE = 1 / NUM_CLASSES
 ABOVE_ZERO, ABOVE_CHANCE, LITTLE = Region(0), Region(CHANCE), Region(high=CHANCE + 0.15)
 MOST, ALIKE = Region(0.5), Region(-0.02, 0.02)
 
@@ -66,19 +65,19 @@ _IMAGENET = q.needs("needs networks trained on all of ImageNet")
 
 CLAIMS = (
     *(
-        _cells(f"A network trained on {TITLES[one]}, where no object is seen, beats chance on its own test set.",
-               "02", ABOVE_CHANCE, (one, one))
-        for one in ("only_bg_b", "only_bg_t", "no_fg")
+        _cells(f"A network trained on {TITLES[name]}, where no object is seen, beats chance on its own test set.",
+               "02", ABOVE_CHANCE, (name, name))
+        for name in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"A network trained on {TITLES[one]} beats chance on whole images (Original).",
-               "02", ABOVE_CHANCE, (one, "original"))
-        for one in ("only_bg_b", "only_bg_t", "no_fg")
+        _cells(f"A network trained on {TITLES[name]} beats chance on whole images (Original).",
+               "02", ABOVE_CHANCE, (name, "original"))
+        for name in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"Boxes give away little: on {TITLES[one]}, a network trained on Only-FG stays within 15 points of "
-               "chance.", "02", LITTLE, ("only_fg", one))
-        for one in ("only_bg_b", "only_bg_t")
+        _cells(f"Boxes give away little: on {TITLES[name]}, a network trained on Only-FG stays within 15 points of "
+               "chance.", "02", LITTLE, ("only_fg", name))
+        for name in ("only_bg_b", "only_bg_t")
     ),
     _cells("A network trained on IN-9L does better on No-FG, where the outline shows, than on Only-BG-B.",
            "02", ABOVE_ZERO, (IN9L, "no_fg"), (IN9L, "only_bg_b"), "in9l_no_fg_over_only_bg_b"),
@@ -92,9 +91,9 @@ CLAIMS = (
             ("More training images do not close the gap: after training on IN-9L it is above zero, too.",
              (IN9L, "mixed_same"), (IN9L, "mixed_rand")),
             *(
-                (f"More training images help: training on IN-9L rather than Original raises accuracy on {TITLES[one]}.",
-                 (IN9L, one), ("original", one))
-                for one in ("original", "mixed_rand", "only_bg_t")
+                ("More training images help: training on IN-9L rather than Original raises accuracy on "
+                 f"{TITLES[name]}.", (IN9L, name), ("original", name))
+                for name in ("original", "mixed_rand", "only_bg_t")
             ),
         )
     ),
@@ -122,14 +121,14 @@ CLAIMS = (
     _cells("Training on Mixed-Rand rather than Original raises accuracy on Mixed-Next.", "05", ABOVE_ZERO,
            ("mixed_rand", "mixed_next"), ("original", "mixed_next")),
     *(
-        _cells(f"Training on Mixed-Rand rather than Original lowers accuracy on {TITLES[one]}.",
-               "05", ABOVE_ZERO, ("original", one), ("mixed_rand", one))
-        for one in ("only_bg_b", "only_bg_t")
+        _cells(f"Training on Mixed-Rand rather than Original lowers accuracy on {TITLES[name]}.",
+               "05", ABOVE_ZERO, ("original", name), ("mixed_rand", name))
+        for name in ("only_bg_b", "only_bg_t")
     ),
     *(
-        _cells(f"A network trained on Mixed-Rand stays within 15 points of chance on {TITLES[one]}.",
-               "05", LITTLE, ("mixed_rand", one))
-        for one in ("only_bg_b", "only_bg_t")
+        _cells(f"A network trained on Mixed-Rand stays within 15 points of chance on {TITLES[name]}.",
+               "05", LITTLE, ("mixed_rand", name))
+        for name in ("only_bg_b", "only_bg_t")
     ),
     Claim("For a network trained on Mixed-Rand backgrounds matter little: over the five test sets with the object, its "
           "accuracy varies by less than 10 points.", "05", Region(high=0.1), q.fact("mixed_rand_spread"), q.spread),
@@ -147,9 +146,9 @@ CLAIMS = (
           "07", ABOVE_ZERO, q.fact("required_minus_fools"),
           lambda study: fine_grained.balance(study.answers("original"))[0]),
     *(
-        Claim(f"The better a network is on ImageNet, the better it is on {TITLES[one]}.",
-              "08", ABOVE_ZERO, q.fact(f"slope_{one}") if one in _FITTED else q.words("figure 8"), q.rise(one))
-        for one in (*_FITTED, "mixed_next", "no_fg")
+        Claim(f"The better a network is on ImageNet, the better it is on {TITLES[name]}.",
+              "08", ABOVE_ZERO, q.fact(f"slope_{name}") if name in _FITTED else q.words("figure 8"), q.rise(name))
+        for name in (*_FITTED, "mixed_next", "no_fg")
     ),
     Claim("The better a network is on ImageNet, the smaller is its BG-Gap.",
           "08", Region(high=0), q.fact("slope_bg_gap"), q.rise("bg_gap")),

@@ -2,27 +2,23 @@
 
 Three predictions for each test image stand for three things: that on Original for the whole image, that on Mixed-Rand
 for the foreground, that on Only-BG-T for the background. Which of them are right puts the image into one of five
-categories. All three are answers of one model; see ``of_three`` for the other way to read the paper.
+categories. All three predictions are those of one model; see ``of_three`` for the other way to read the paper.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from in9.data.dataset import Dataset
 from in9.data.variants import compose, draw_backgrounds, load_pool
 from in9.evaluation import estimates
 from in9.evaluation.estimates import Estimate
+from in9.evaluation.predictions import Predictions
 from in9.seeds import uniforms
 
-if TYPE_CHECKING:
-    from in9.data.dataset import Dataset
-    from in9.study.study import Answers
-
-PARTS = {"full": "original", "foreground": "mixed_rand", "background": "only_bg_t"}
+ASPECTS = {"full": "original", "foreground": "mixed_rand", "background": "only_bg_t"}
 """What stands for the whole image, its foreground and its background: the test sets of the three predictions."""
 
 CATEGORIES = {
@@ -50,106 +46,106 @@ def categories(full: ArrayLike, foreground: ArrayLike, background: ArrayLike) ->
     return np.select(choices, range(4), 4)
 
 
-def of_model(answers: Answers) -> np.ndarray:
+def of_model(models: Predictions) -> np.ndarray:
     """The category of each image for one model, which makes all three predictions: int64 [seeds, N]."""
-    return categories(*(answers.correct(test) for test in PARTS.values()))
+    return categories(*(models.correct(test) for test in ASPECTS.values()))
 
 
-def of_three(full: Answers, foreground: Answers, background: Answers) -> np.ndarray:
-    """The other reading: three models, each tested on what it was trained on (PARTS): int64 [seeds, N].
+def of_three(full: Predictions, foreground: Predictions, background: Predictions) -> np.ndarray:
+    """The other reading: three models, each tested on what it was trained on (ASPECTS): int64 [seeds, N].
 
     Under it, the difference between the Required and the Fools is that of two models' accuracies. The paper's shares
     rule it out: they differ by as much as the two accuracies of one model do.
     """
-    three = zip((full, foreground, background), PARTS.values(), strict=True)
-    return categories(*(answers.correct(test) for answers, test in three))
+    three = zip((full, foreground, background), ASPECTS.values(), strict=True)
+    return categories(*(models.correct(test) for models, test in three))
 
 
-def misled(answers: Answers) -> np.ndarray:
+def misled(models: Predictions) -> np.ndarray:
     """The paper's stricter fooled images (appendix): bool [seeds, N].
 
     The foreground is right; full image and background are given the same wrong class. All of them are BG Fools.
     """
-    full, _, background = (answers.predictions(test) for test in PARTS.values())
-    return (of_model(answers) == _ORDER.index("bg_fools")) & (full == background)
+    full, _, background = (models.classes[test] for test in ASPECTS.values())
+    return (of_model(models) == _ORDER.index("bg_fools")) & (full == background)
 
 
-def share(flags: ArrayLike, answers: Answers) -> Estimate:
+def share(flags: ArrayLike, models: Predictions) -> Estimate:
     """The class-balanced share of test images, bool [seeds, N], with its interval."""
-    return estimates.accuracy(flags, answers.labels(PARTS["full"]))
+    return estimates.accuracy(flags, models.labels[ASPECTS["full"]])
 
 
-def shares(answers: Answers) -> dict[str, Estimate]:
+def shares(models: Predictions) -> dict[str, Estimate]:
     """What there is to know of one model, each a share of the test images with its interval.
 
     The five categories; ``required`` and ``fools``, each the sum of two; ``misled``; and the two halves of BG
     Irrelevant, ``both_right`` and ``both_wrong``.
     """
-    found = of_model(answers)
-    full = answers.correct(PARTS["full"])
-    rest = found == _ORDER.index("bg_irrelevant")
-    flags = {name: found == number for number, name in enumerate(_ORDER)}
+    category = of_model(models)
+    full = models.correct(ASPECTS["full"])
+    rest = category == _ORDER.index("bg_irrelevant")
+    flags = {name: category == number for number, name in enumerate(_ORDER)}
     flags |= {
-        "required": np.isin(found, [_ORDER.index(name) for name in REQUIRED]),
-        "fools": np.isin(found, [_ORDER.index(name) for name in FOOLS]),
-        "misled": misled(answers),
+        "required": np.isin(category, [_ORDER.index(name) for name in REQUIRED]),
+        "fools": np.isin(category, [_ORDER.index(name) for name in FOOLS]),
+        "misled": misled(models),
         "both_right": rest & full,
         "both_wrong": rest & ~full,
     }
-    return {name: share(one, answers) for name, one in flags.items()}
+    return {name: share(members, models) for name, members in flags.items()}
 
 
-def balance(answers: Answers) -> tuple[Estimate, Estimate]:
+def balance(models: Predictions) -> tuple[Estimate, Estimate]:
     """Both sides of an identity: the Required minus the Fools, and accuracy on Original minus that on Mixed-Rand.
 
     An image counts in the first exactly as it does in the second: +1, -1 or 0. So do their intervals.
     """
-    found = of_model(answers)
-    required, fools = (np.isin(found, [_ORDER.index(name) for name in names]) for names in (REQUIRED, FOOLS))
-    left = estimates.paired_difference(required, fools, answers.labels(PARTS["full"]))
-    return left, answers.difference(PARTS["full"], PARTS["foreground"])
+    category = of_model(models)
+    required, fools = (np.isin(category, [_ORDER.index(name) for name in names]) for names in (REQUIRED, FOOLS))
+    left = estimates.paired_difference(required, fools, models.labels[ASPECTS["full"]])
+    return left, models.difference(ASPECTS["full"], ASPECTS["foreground"])
 
 
-def paths(answers: Answers) -> pd.DataFrame:
+def paths(models: Predictions) -> pd.DataFrame:
     """The eight ways through right and wrong: full, foreground, background (bool), category, share (balanced)."""
-    parts = [answers.correct(test) for test in PARTS.values()]
-    found = of_model(answers)
+    parts = [models.correct(test) for test in ASPECTS.values()]
     rows = []
     for way in np.ndindex(2, 2, 2):
         right = [not wrong for wrong in way]
-        flags = np.logical_and.reduce([part == one for part, one in zip(parts, right, strict=True)])
-        category = _ORDER[int(categories(*(np.array([one]) for one in right))[0])]
-        assert (found[flags] == _ORDER.index(category)).all()
-        rows.append(dict(zip(PARTS, right, strict=True)) | {"category": category, "share": share(flags, answers).value})
+        flags = np.logical_and.reduce([part == wanted for part, wanted in zip(parts, right, strict=True)])
+        category = _ORDER[int(categories(*(np.array([flag]) for flag in right))[0])]
+        rows.append(
+            dict(zip(ASPECTS, right, strict=True)) | {"category": category, "share": share(flags, models).value}
+        )
     return pd.DataFrame(rows)
 
 
 def examples(
-    answers: Answers, dataset: Dataset, number: int = 2, seed: int = 0
+    models: Predictions, dataset: Dataset, number: int = 2, seed: int = 0
 ) -> dict[str, list[tuple[np.ndarray, int, int] | None]]:
-    """Some images of each category, by the first model's answers: category -> pictures, three for each image.
+    """Some images of each category, by the first model's predictions: category -> pictures, three for each image.
 
-    A picture is (image uint8 [S, S, 3], predicted class, true class), in the order of ``PARTS``. The images are drawn
-    by hashing their ids, of different classes while there are some; None stands for what a category does not have.
+    A picture is (image uint8 [S, S, 3], predicted class, true class), in the order of ``ASPECTS``. The images are drawn
+    by hashing their ids, of different classes as far as possible; None stands for what a category does not have.
     ``seed`` is the backgrounds' of the evaluation.
     """
     pool = load_pool(dataset, "test")
-    found, labels = of_model(answers)[0], answers.labels(PARTS["full"])
-    if len(pool) != len(found):
-        raise ValueError(f"the answers are of {len(found)} images, the dataset has {len(pool)}")
-    drawn = draw_backgrounds(PARTS["foreground"], pool, seed)[0]
+    category_of, labels = of_model(models)[0], models.labels[ASPECTS["full"]]
+    if len(pool) != len(category_of):
+        raise ValueError(f"the predictions are of {len(category_of)} images, the dataset has {len(pool)}")
+    backgrounds = draw_backgrounds(ASPECTS["foreground"], pool, seed)[0]
     order = np.argsort(uniforms(0, "breakdown", pool.ids), kind="stable")
     result: dict[str, list[tuple[np.ndarray, int, int] | None]] = {}
     for index, category in enumerate(CATEGORIES):
-        members = [int(row) for row in order if found[row] == index]
+        members = [int(row) for row in order if category_of[row] == index]
         turn = pd.Series(labels[members]).groupby(labels[members]).cumcount().to_numpy()  # one of each class at a time
         chosen = [members[place] for place in np.argsort(turn, kind="stable")[:number]]
         pictures: list[tuple[np.ndarray, int, int] | None] = []
         for row in chosen:
-            for test in PARTS.values():
-                where = pool.labels.new_tensor([row])
-                image = compose(test, pool, where, drawn[where] if test == PARTS["foreground"] else None)
-                predicted = int(answers.predictions(test)[0, row])
+            for test in ASPECTS.values():
+                rows = pool.labels.new_tensor([row])
+                image = compose(test, pool, rows, backgrounds[rows] if test == ASPECTS["foreground"] else None)
+                predicted = int(models.classes[test][0, row])
                 pictures.append((image[0].permute(1, 2, 0).numpy(), predicted, int(labels[row])))
-        result[category] = pictures + [None] * (len(PARTS) * number - len(pictures))
+        result[category] = pictures + [None] * (len(ASPECTS) * number - len(pictures))
     return result

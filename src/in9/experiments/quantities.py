@@ -8,14 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
-from in9.evaluation.saliency.focus import Focus
-from in9.experiments import benchmark_progress, paper, trainings
+from in9.evaluation.predictions import Predictions, gain, gap_change
+from in9.experiments import benchmark_progress, paper
+from in9.experiments.adversarial_backgrounds import ADVERSARIAL
+from in9.experiments.bg_gap import ARCHITECTURES
+from in9.experiments.object_focus import SALIENCY
 from in9.experiments.paper import Fact
-from in9.study.study import Answers, NotMeasured, Study
+from in9.experiments.why_pretrained import SMALLER, finer
+from in9.study.study import NotMeasured, Study
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.recipe import IN9L
 
@@ -40,8 +45,8 @@ def row(table: str, query: str, column: str = "value", place: int = 0) -> Printe
     """One of the rows of a table of the paper that fit a query: the lowest, or the highest with ``place=-1``."""
 
     def printed() -> Fact:
-        found = paper.table(table).query(query).sort_values(column, kind="stable").iloc[place]
-        return Fact(float(found[column]), "percent", found["where"], found["trust"], found["note"])
+        line = paper.table(table).query(query).sort_values(column, kind="stable").iloc[place]
+        return Fact(float(line[column]), "percent", line["where"], line["trust"], line["note"])
 
     return printed
 
@@ -69,21 +74,20 @@ def accuracies(cell: Cell, minus: Cell | None = None) -> Reading:
     """One accuracy, or one less another on the same objects, with a paired interval."""
 
     def reading(study: Study) -> Estimate:
-        answers = study.answers(cell[0])
+        models = study.answers(cell[0])
         if minus is None:
-            return answers.accuracy(cell[1])
-        other = study.answers(minus[0]).correct(minus[1])
-        return estimates.paired_difference(answers.correct(cell[1]), other, answers.labels(cell[1]))
+            return models.accuracy(cell[1])
+        return gain(models, study.answers(minus[0]), cell[1], minus[1])
 
     return reading
 
 
 def more_images(cell: Cell, minus: Cell) -> Reading:
-    """As ``accuracies``, for trainings on IN-9L that stand for more images: Untestable where it has no more."""
+    """As ``accuracies``, for trainings on IN-9L that stand for more images: Untestable if it has no more."""
 
     def reading(study: Study) -> Estimate:
-        used = (study.answers(one).records[0].results["training"]["images"] for one in (IN9L, "original"))
-        if next(used) <= next(used):
+        large, small = (study.answers(name).models[0].training["images"] for name in (IN9L, "original"))
+        if large <= small:
             raise Untestable("IN-9L has no more images than IN-9")
         return accuracies(cell, minus)(study)
 
@@ -101,34 +105,34 @@ def needs(text: str) -> Reading:
 
 def spread(study: Study) -> Estimate:
     """Best less worst accuracy of Mixed-Rand training over the five test sets of IN-9 that have the foreground."""
-    answers = study.answers("mixed_rand")
+    models = study.answers("mixed_rand")
     tests = ("original", "only_fg", "mixed_same", "mixed_rand", "mixed_next")
-    ranked = sorted(tests, key=lambda test: answers.accuracy(test).value)
-    return answers.difference(ranked[-1], ranked[0])
+    by_accuracy = sorted(tests, key=lambda test: models.accuracy(test).value)
+    return models.difference(by_accuracy[-1], by_accuracy[0])
 
 
 def attacks(study: Study) -> Attacks:
     """The adversarial backgrounds against the models trained on IN-9L."""
-    return Attacks(study.measure("adversarial", study.recipes([IN9L]), **study.profile.adversarial))
+    return ADVERSARIAL.read(study)[IN9L]
 
 
 def best_background(study: Study) -> Estimate:
     """The highest attack success rate of a single background."""
-    found = attacks(study)
-    best = found.success().sort_values("value").iloc[-1]
-    others = int((found.labels != CLASS_NAMES.index(best["target"])).sum())
+    attack = attacks(study)
+    best = attack.success().sort_values("value").iloc[-1]
+    others = int((attack.labels != CLASS_NAMES.index(best["target"])).sum())
     return estimates.wilson(best["value"] / 100 * others, others)
 
 
 def smallest_gap(study: Study) -> Estimate:
     """The smallest BG-Gap among the networks of different architecture that were trained on IN-9L."""
-    found = trainings.architectures(study)
-    if not found or not found.keys() >= set(study.profile.architectures):
-        raise NotMeasured("Not all of the profile's architectures were measured.")
-    for name, one in found.items():
-        if one.accuracy("original").low <= 1 / NUM_CLASSES:
+    networks = ARCHITECTURES.read(study)
+    gaps = []
+    for name in ARCHITECTURES.groups(study.profile):
+        if networks[name].accuracy("original").low <= 1 / NUM_CLASSES:
             raise Untestable(f"{name} learned nothing: it is no better than chance")
-    return min((one.gap() for one in found.values()), key=lambda one: one.value)
+        gaps.append(networks[name].gap())
+    return min(gaps, key=lambda gap: gap.value)
 
 
 def rise(test: str, minus: str | None = None) -> Reading:
@@ -149,32 +153,29 @@ def rise(test: str, minus: str | None = None) -> Reading:
 
 def focus_change(study: Study) -> Estimate:
     """The share of Grad-CAM's mass on the foreground after training on Mixed-Rand, less that after Original."""
-    before, after = (
-        Focus(study.measure("saliency", study.recipes([one]), **study.profile.saliency), "gradcam")
-        for one in ("original", "mixed_rand")
-    )
+    focus = SALIENCY.read(study)
+    before, after = (focus[train]["gradcam"] for train in ("original", "mixed_rand"))
     return estimates.paired_mean_difference(after.mass, before.mass, after.labels)
 
 
 def finer_narrows(study: Study) -> Estimate:
     """The BG-Gap after training on the nine classes less that after training on the finest ones."""
-    coarse, fine = _ends(trainings.finer(study))
-    return trainings.gap_change(coarse, fine)
+    return gap_change(*_ends(finer(study)))
 
 
 def more_raises(study: Study) -> Estimate:
     """Accuracy on Original after training on most images less that after training on fewest."""
-    few, many = _ends(trainings.smaller(study))
-    return trainings.gain({"many": many, "few": few}, "many", "original", over="few")
+    few, many = _ends(SMALLER.read(study))
+    return gain(many, few, "original")
 
 
 def more_changes_gap(study: Study) -> Estimate:
     """The BG-Gap after training on most images less that after training on fewest."""
-    few, many = _ends(trainings.smaller(study))
-    return trainings.gap_change(many, few)
+    few, many = _ends(SMALLER.read(study))
+    return gap_change(many, few)
 
 
-def _ends(levels: Mapping[float, Answers]) -> tuple[Answers, Answers]:
+def _ends(levels: Mapping[Any, Predictions]) -> tuple[Predictions, Predictions]:
     """The models of the lowest and of the highest level. Raises NotMeasured if there are not two."""
     if len(levels) < 2:
         raise NotMeasured("Fewer than two levels of this experiment were measured.")

@@ -1,22 +1,25 @@
-"""Units of work: one measurement on one trained classifier each, written as a record.
+"""Jobs: one measurement on one trained classifier each, written as a record.
 
-A unit is idempotent: run twice, it gives the same record. What is trained once is kept and loaded by later units; a
-stopped training goes on from its checkpoint.
+A job follows from a profile alone, and is idempotent: run twice, it gives the same record. What is trained once is kept
+and loaded by later jobs; a stopped training goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from in9.data.dataset import Dataset
 from in9.errors import plain_disk_errors
 from in9.evaluation.measurements import MEASUREMENTS
-from in9.evaluation.records import Record, Store, plain, provenance
+from in9.evaluation.records import Record, Store, provenance, record_key
+from in9.files import plain
+from in9.study.profile import Profile
+from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
 from in9.training.recipe import Recipe
 from in9.training.trained import trained_classifier, weights_file
@@ -24,35 +27,59 @@ from in9.training.trained import trained_classifier, weights_file
 if TYPE_CHECKING:
     from in9.training.networks import Classifier
 
+EVALUATION = "evaluation"
+DATASET = "dataset"
+TEST_SEED = 0
+"""Decides the backgrounds of the mixed test sets."""
+
 
 @dataclass(frozen=True)
-class Unit:
-    """One measurement on one trained classifier, and where its record and weights go.
+class Job:
+    """One measurement on the classifier that a recipe trains; without a recipe, of the dataset itself.
 
-    ``data`` is what the profile says of the dataset, ``options`` what the measurement can be told.
+    ``kind`` is a key of ``MEASUREMENTS``, or ``DATASET``; ``options`` is what the measurement can be told.
     """
 
+    profile: Profile
     kind: str
-    recipe: Recipe
-    data: dict[str, Any]
-    options: dict[str, Any]
-    dataset: Path
-    records: Path
-    scratch: Path
+    recipe: Recipe | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the result."""
-        return plain({"data": self.data, "recipe": asdict(self.recipe), "options": self.options})
+        recipe = {} if self.recipe is None else {"recipe": asdict(self.recipe), "options": self.options}
+        return plain({"data": self.profile.data_settings, **recipe})
 
-    def weights(self, dataset: Dataset) -> Path:
-        """Where the trained weights lie, by recipe and by the dataset's content."""
-        return weights_file(self.scratch, self.recipe, dataset)
+    @property
+    def key(self) -> str:
+        """The key of the record that it gives."""
+        return record_key(self.kind, self.settings)
+
+    def find(self, folder: Path) -> Record | None:
+        """Its record among those below a folder, or None."""
+        return Store(folder / self.profile.name).find(self.kind, self.settings)
+
+    def weights(self, workspace: Workspace) -> Path | None:
+        """The file of the classifier's weights; None without a recipe. The dataset must be there."""
+        if self.recipe is None:
+            return None
+        return weights_file(workspace.trained, self.recipe, Dataset(workspace.dataset(self.profile.data)))
+
+
+def jobs_of(profile: Profile, kind: str, recipes: Iterable[Recipe], **options: Any) -> list[Job]:
+    """One job for each recipe."""
+    return [Job(profile, kind, recipe, plain(options)) for recipe in recipes]
+
+
+def evaluations(profile: Profile, recipes: Iterable[Recipe]) -> list[Job]:
+    """The evaluation of each recipe's classifier on every test set."""
+    return jobs_of(profile, EVALUATION, recipes, test_seed=TEST_SEED)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch on one thread: more would round sums differently, and a result must not depend on the number of jobs."""
+    """Torch on one thread: more would round sums differently, and a result must not depend on the number of workers."""
     import torch
 
     before = torch.get_num_threads()
@@ -63,48 +90,64 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> Record:
+def run_job(
+    job: Job, workspace: Workspace, device: str, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None
+) -> Record:
     """Train (or load what was trained), measure, write the record and return it. ``on_epoch`` may raise Stopped."""
-    with _one_thread(), plain_disk_errors(unit.scratch.parent):
-        return _run_unit(unit, device, on_epoch)
+    with _one_thread(), plain_disk_errors(workspace.runs):
+        dataset = Dataset(workspace.dataset(job.profile.data))
+        if job.recipe is None:
+            record = _of_dataset(job, dataset)
+        else:
+            record = _of_classifier(job, job.recipe, dataset, workspace, device, on_epoch)
+        Store(workspace.measured / job.profile.name).write(record)
+    return record
 
 
-def _run_unit(unit: Unit, device: str, on_epoch: Callable[[int, float], None]) -> Record:
+def _of_dataset(job: Job, dataset: Dataset) -> Record:
+    """How many images each rule kept or rejected (section 2): class, split, outcome, count."""
+    rows = dataset.outcomes().to_dict("records")
+    return Record(job.kind, job.profile.name, job.settings, dataset.hash, {"rows": rows}, provenance(0.0, "cpu"))
+
+
+def _of_classifier(
+    job: Job,
+    recipe: Recipe,
+    dataset: Dataset,
+    workspace: Workspace,
+    device: str,
+    on_epoch: Callable[[int, float], None],
+) -> Record:
     import torch
 
     from in9.training.steps import bfloat16_is_fast
 
-    where = torch.device(device)
-    dataset = Dataset(unit.dataset)
-    model, training = trained_classifier(unit.recipe, dataset, unit.weights(dataset), where, on_epoch)
+    place = torch.device(device)
+    weights = weights_file(workspace.trained, recipe, dataset)
+    model, training = trained_classifier(recipe, dataset, weights, place, on_epoch)
     started = time.monotonic()
-    results = MEASUREMENTS[unit.kind](model, dataset, where, unit.options)
-    record = Record(
-        kind=unit.kind,
-        name=f"{unit.recipe.train_on.replace('+', '_and_')}_seed{unit.recipe.seed}",
-        settings=unit.settings,
+    results = MEASUREMENTS[job.kind](model, dataset, place, job.options)
+    outputs = NUM_CLASSES if model.groups is None else len(model.groups)  # more where it was trained on finer classes
+    return Record(
+        kind=job.kind,
+        name=f"{recipe.train_on.replace('+', '_and_')}_seed{recipe.seed}",
+        settings=job.settings,
         data=dataset.hash,
-        results={"training": {**training, "classes": _outputs(model)}, **results},
+        results={"training": {**training, "classes": outputs}, **results},
         provenance=provenance(
             training["seconds"] + time.monotonic() - started,  # whether it was trained now or before
-            device=str(where),
-            training_precision="bfloat16" if bfloat16_is_fast(where) else "float32",
+            device=str(place),
+            training_precision="bfloat16" if bfloat16_is_fast(place) else "float32",
             evaluation_precision="float32",
         ),
     )
-    Store(unit.records).write(record)
-    return record
 
 
-def load_classifier(unit: Unit, device: str) -> Classifier:
-    """The classifier that a unit measures, to look into; trained first if its weights are not there."""
+def load_classifier(recipe: Recipe, profile: Profile, workspace: Workspace, device: str) -> Classifier:
+    """The classifier of a recipe, to look into; trained first if its weights are not there."""
     import torch
 
-    dataset = Dataset(unit.dataset)
-    with _one_thread(), plain_disk_errors(unit.scratch.parent):
-        return trained_classifier(unit.recipe, dataset, unit.weights(dataset), torch.device(device))[0]
-
-
-def _outputs(model: Classifier) -> int:
-    """How many classes the network itself tells apart: more than nine where it was trained on finer ones."""
-    return NUM_CLASSES if model.groups is None else len(model.groups)
+    dataset = Dataset(workspace.dataset(profile.data))
+    weights = weights_file(workspace.trained, recipe, dataset)
+    with _one_thread(), plain_disk_errors(workspace.runs):
+        return trained_classifier(recipe, dataset, weights, torch.device(device))[0]

@@ -1,38 +1,40 @@
-"""Profiles: named settings for the whole book."""
+"""Profiles: the settings of the whole book, each a TOML file; those of the project lie in ``profiles/``.
+
+A profile that says ``extends = "tiny"`` changes only what it names. The tables ``recipe``, ``recipe.augmentation`` and
+``source_options`` are changed setting by setting; other tables are replaced as a whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from in9.data.build import Split
-from in9.errors import unknown
+from in9.errors import In9Error, unknown
+from in9.files import plain
 from in9.training.augmentation import Augmentation
-from in9.training.recipe import Recipe
+from in9.training.recipe import TRAINING_SETS, Recipe
 
 ALL_FINER = 1000  # no class of ImageNet has as many below it
+MERGED = ("recipe", "augmentation", "source_options")
+SETTING_TABLES: dict[str, Any] = {"recipe": Recipe, "augmentation": Augmentation, "split": Split}
+OF_THE_DATA = ("source", "source_options", "split", "build_seed")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which data, which recipe and how many seeds.
+    """Which data, which recipe and how many seeds; ``profiles/tiny.toml`` says in a comment what each setting does.
 
-    ``about`` is one sentence for the reader; ``real`` says whether the images are photographs; ``shares_data_of`` names
-    the profile whose dataset this one uses, if not its own; ``seeds`` are the
-    seeds of training; ``recipe`` is what every training starts from. ``adversarial_foregrounds`` and
-    ``adversarial_backgrounds`` say how many test images of each class are paired, ``saliency_per_class`` how many get
-    saliency maps, None for all. ``dial`` are the positions of the control set's dial at which the measures are tried,
-    ``dial_seeds`` and ``dial_epochs`` how (a profile of photographs takes those of ``control``). ``remedy_seeds`` are
-    the seeds of what helps, ``level_seeds`` those of finer classes and less data (both: ``seeds`` unless given);
-    ``level_recipe`` are the changes of the recipe with which finer classes, less data and less detail are tried, which
-    takes many trainings; ``fine_levels`` are the numbers of finer classes for each of the nine, ``fractions`` the
-    shares of the training images.
-    ``architectures`` are further networks that are trained on IN-9L, with the changes ``architecture_recipe`` of the
-    recipe, which is chosen for the profile's own network. ``trials`` are changes of the recipe that are tried on the
-    validation images, name -> fields; ``shrinks`` are the parts of their side to which images are shrunk to see what
-    detail is worth.
+    ``data`` is the name of the dataset's folder: the profile's own, or that of the profile it extends if it changes
+    nothing of the data. ``file`` is the file of a profile of the user's. A number of images that is None, in a file
+    ``"all"``, means all of them.
     """
 
     name: str
@@ -40,26 +42,47 @@ class Profile:
     source: str
     real: bool
     recipe: Recipe
-    source_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    data: str = ""
+    file: str | None = None
+    source_options: dict[str, Any] = field(default_factory=dict)
     split: Split = field(default_factory=Split)
     build_seed: int = 0
-    shares_data_of: str | None = None
     seeds: tuple[int, ...] = (0,)
     adversarial_foregrounds: int | None = None
     adversarial_backgrounds: int | None = None
+    saliency_per_class: int | None = None
     dial: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     dial_seeds: tuple[int, ...] = (0, 1)
     dial_epochs: int | None = None
     remedy_seeds: tuple[int, ...] | None = None
     level_seeds: tuple[int, ...] | None = None
-    level_recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    level_recipe: dict[str, Any] = field(default_factory=dict)
     fine_levels: tuple[int, ...] = (1, 2, 4, ALL_FINER)
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
-    saliency_per_class: int | None = None
     architectures: tuple[str, ...] = ()
-    architecture_recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    trials: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    architecture_recipe: dict[str, Any] = field(default_factory=dict)
+    trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     shrinks: tuple[int, ...] = (2,)
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            object.__setattr__(self, "data", self.name)
+        if not self.seeds:
+            raise In9Error("A profile needs at least 1 seed.")
+        if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
+            raise In9Error("A profile shrinks images to a half (2) or less, and takes fractions in (0, 1] of them.")
+
+    @property
+    def data_settings(self) -> dict[str, Any]:
+        """What the profile says of its dataset, known without the data."""
+        return plain(
+            {
+                "source": self.source,
+                "source_settings": self.source_options,
+                "seed": self.build_seed,
+                "split": asdict(self.split),
+            }
+        )
 
     @property
     def adversarial(self) -> dict[str, int | None]:
@@ -78,142 +101,121 @@ class Profile:
             "variant": "original",
         }
 
+    def recipe_on(self, train_on: str, seed: int | None = None, **changes: Any) -> Recipe:
+        """The recipe for a training set and a seed (the first, unless given), with further settings changed."""
+        return self.recipe.changed(train_on=train_on, seed=self.seeds[0] if seed is None else seed, **changes)
 
-_LIGHT = Augmentation(smallest_crop=0.5)
-_STRONG = Augmentation(smallest_crop=0.2, jitter=0.4, rotation=15.0, erasing=0.5)
-_FOR_A_PROCESSOR: Mapping[str, Any] = MappingProxyType(
-    {
-        "architecture": "small_resnet_w48_b1_pool",
-        "epochs": 20,
-        "batch_size": 32,
-        "learning_rate": 0.05,
-        "weight_decay": 5e-4,
-        "label_smoothing": 0.0,
-        "augmentation": Augmentation(smallest_crop=0.4),
+    def recipes_on(
+        self, train_on: Sequence[str] = TRAINING_SETS, seeds: Sequence[int] | None = None, **changes: Any
+    ) -> list[Recipe]:
+        """One recipe for each training set and each seed (the profile's, unless given)."""
+        return [self.recipe_on(name, seed, **changes) for name in train_on for seed in seeds or self.seeds]
+
+
+def profile_names() -> list[str]:
+    """The names of the project's own profiles."""
+    return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
+
+
+def load_profile(name: str | Path) -> Profile:
+    """The profile of that name, or in that TOML file.
+
+    Raises In9Error for a name that does not exist, a file that cannot be read, and a setting that does not exist or has
+    a value of another type.
+    """
+    text = str(name)
+    if text in profile_names():
+        settings = _settings_of(text)
+        return _validated({"name": text, **settings}, f"profiles/{text}.toml")
+    path = Path(text).expanduser()
+    if path.suffix != ".toml":
+        raise In9Error(f"{unknown('profile', text, profile_names())} Or give the path of a .toml file.")
+    settings = _read(path)
+    settings.setdefault("name", path.stem)
+    if settings["name"] in profile_names():
+        raise In9Error(f"{path}: the name {settings['name']!r} is that of a profile of the project; choose another.")
+    if not PLAIN_NAME.fullmatch(str(settings["name"])):
+        raise In9Error(f"{path}: the name {settings['name']!r} must be of letters, digits, dots, dashes, underscores.")
+    return replace(_validated(settings, str(path)), file=str(path.absolute()))
+
+
+def _folder() -> Any:
+    return resources.files(__package__).joinpath("profiles")
+
+
+def _settings_of(name: str) -> dict[str, Any]:
+    """The settings of one of the project's own profiles."""
+    return _extended(tomllib.loads(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8")), name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The settings of a profile in a file of the user's."""
+    try:
+        return _extended(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise In9Error(f"The profile {path.absolute()} cannot be read ({reason}); check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise In9Error(f"The profile {path} is no TOML file ({error}).") from error
+
+
+def _extended(settings: dict[str, Any], place: str) -> dict[str, Any]:
+    """The settings on top of those of the profile that they extend."""
+    base = settings.pop("extends", None)
+    if base is None:
+        return settings
+    if base not in profile_names():
+        raise In9Error(f"{place}: {unknown('profile to extend', base, profile_names())}")
+    below = _settings_of(base)
+    if not any(name in settings for name in OF_THE_DATA):
+        settings.setdefault("data", below.get("data", base))
+    return _merged(below, settings)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for name, value in above.items():
+        both = name in MERGED and isinstance(value, Mapping) and isinstance(below.get(name), Mapping)
+        result[name] = _merged(below[name], value) if both else value
+    return result
+
+
+def _validated(settings: dict[str, Any], place: str) -> Profile:
+    """The profile of these settings. Raises In9Error naming the first setting that will not do."""
+    given = {name: None if value == "all" else value for name, value in settings.items()}
+    profile: Profile = _checked(Profile, given, place)
+    changes: dict[tuple[str, ...], dict[str, Any]] = {
+        ("level_recipe",): profile.level_recipe,
+        ("architecture_recipe",): profile.architecture_recipe,
+        **{("trials", name): trial for name, trial in profile.trials.items()},
     }
-)
-PAPERS_ARCHITECTURES = ("alexnet", "shufflenet_v2_x1_0", "resnet50", "wide_resnet50_2", "vgg16_bn")
-
-_TINY = Profile(
-    name="tiny",
-    about="Real photographs of 64 x 64 pixels: the images of Tiny ImageNet that fall under the nine classes.",
-    source="tiny-imagenet",
-    real=True,
-    seeds=(0, 1, 2),
-    level_recipe=_FOR_A_PROCESSOR,
-    architectures=PAPERS_ARCHITECTURES,
-    architecture_recipe=MappingProxyType({"epochs": 30, "weight_decay": 5e-4}),
-    trials=MappingProxyType(
-        {
-            "nothing erased": {"augmentation": replace(_STRONG, erasing=0.0)},
-            "pooled, nothing erased": {
-                "architecture": "small_resnet_w64_b1_pool",
-                "augmentation": replace(_STRONG, erasing=0.0),
-            },
-            "pooled, nothing erased or turned": {
-                "architecture": "small_resnet_w64_b1_pool",
-                "augmentation": replace(_STRONG, erasing=0.0, rotation=0.0),
-            },
-            "for a processor": _FOR_A_PROCESSOR,
-        }
-    ),
-    adversarial_foregrounds=40,
-    adversarial_backgrounds=40,
-    saliency_per_class=60,
-    recipe=Recipe(
-        architecture="small_resnet_w64_b1",
-        epochs=60,
-        batch_size=256,
-        learning_rate=0.2,
-        weight_decay=2e-3,
-        schedule="cosine",
-        label_smoothing=0.1,
-        augmentation=_STRONG,
-    ),
-)
-_LIGHTER = replace(
-    _TINY,
-    name="light",
-    about="The photographs of `tiny` with a small network, few epochs and one seed: for a machine without a GPU.",
-    shares_data_of="tiny",
-    seeds=(0,),
-    recipe=replace(_TINY.recipe, **_FOR_A_PROCESSOR),
-    level_recipe=MappingProxyType({}),
-    trials=MappingProxyType({}),
-    architectures=(),
-)
-
-PROFILES = {
-    one.name: one
-    for one in (
-        Profile(
-            name="smoke",
-            about="A handful of drawn images and two epochs: shows that everything runs, its numbers mean nothing.",
-            source="synthetic",
-            real=False,
-            source_options=MappingProxyType({"rho": 0.8, "per_class": 16, "image_size": 32}),
-            dial=(0.0, 1.0),
-            dial_seeds=(0,),
-            fine_levels=(1, 2),
-            fractions=(0.5, 1.0),
-            adversarial_foregrounds=2,
-            adversarial_backgrounds=2,
-            saliency_per_class=2,
-            architectures=("small_resnet_w16_b1",),
-            recipe=Recipe(
-                architecture="small_resnet_w8_b1",
-                epochs=2,
-                batch_size=32,
-                learning_rate=0.05,
-                schedule="cosine",
-                augmentation=_LIGHT,
-            ),
-        ),
-        Profile(
-            name="control",
-            about="Drawn images whose backgrounds predict the class as often as we say: the instrument's calibration.",
-            source="synthetic",
-            real=False,
-            source_options=MappingProxyType({"rho": 0.7, "per_class": 250, "image_size": 64}),
-            dial=(0.0, 0.5, 1.0),
-            dial_epochs=6,
-            remedy_seeds=(0, 1),
-            level_recipe=MappingProxyType({"epochs": 6}),
-            fine_levels=(1, 4),
-            fractions=(0.25, 1.0),
-            adversarial_foregrounds=20,
-            adversarial_backgrounds=20,
-            saliency_per_class=25,
-            architectures=("small_resnet_w8_b1_pool",),
-            trials=MappingProxyType({"smoother targets": {"label_smoothing": 0.1}}),
-            shrinks=(4,),
-            recipe=Recipe(
-                architecture="small_resnet_w24_b1_pool",
-                epochs=12,
-                batch_size=32,
-                learning_rate=0.05,
-                weight_decay=5e-4,
-                schedule="cosine",
-                augmentation=_LIGHT,
-            ),
-        ),
-        _TINY,
-        _LIGHTER,
-        Profile(
-            name="paper",
-            about="ImageNet at 224 x 224 pixels with the paper's recipe; needs your own copy of ImageNet and a GPU.",
-            source="imagenet",
-            real=True,
-            recipe=Recipe(),
-            seeds=(0, 1, 2),
-            architectures=PAPERS_ARCHITECTURES,
-        ),
-    )
-}
+    for table, values in changes.items():
+        _checked(Recipe, _merged(asdict(profile.recipe), values), place, table)
+    return profile
 
 
-def profile_named(name: str) -> Profile:
-    """The profile of that name; raises In9Error with the list of those that exist."""
-    if name not in PROFILES:
-        raise unknown("profile", name, PROFILES)
-    return PROFILES[name]
+def _checked(kind: type, values: Mapping[str, Any], place: str, table: Sequence[str] = ()) -> Any:
+    """The values as an instance of a dataclass, types and ranges checked; ``table`` is the table that they stand in."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config  # takes a moment to import
+
+    strict = with_config(ConfigDict(extra="forbid", strict=True))
+    try:
+        return TypeAdapter(strict(kind)).validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = _reason(first["type"], (*table, *first["loc"]), first["msg"], first["input"])
+        raise In9Error(f"{place}: {reason}") from None
+    except In9Error as error:
+        raise In9Error(f"{place}: {error}") from None
+
+
+def _reason(kind: str, place: Sequence[str | int], message: str, value: Any) -> str:
+    """What is wrong with the setting at a place, from what pydantic says of it."""
+    setting = ".".join(map(str, place))
+    if kind == "missing":
+        return f"the setting {setting!r} is missing; add it, or extend a profile."
+    if kind == "unexpected_keyword_argument":
+        table = Profile if len(place) == 1 else SETTING_TABLES.get(str(place[-2]), Recipe)
+        which = "setting" if len(place) == 1 else f"setting of {'.'.join(map(str, place[:-1]))}"
+        return str(unknown(which, place[-1], [known.name for known in fields(table)]))
+    return f"{setting} = {value!r} will not do ({message[0].lower()}{message[1:]})."

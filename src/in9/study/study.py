@@ -1,57 +1,60 @@
-"""A study: everything that a profile needs, computed once and handed to the chapters as frames.
+"""A study: what a profile needs, measured once and read as often as asked.
 
-The unit of work is one training with its evaluation: independent, idempotent, written as a record. What this machine
-has a record of is not computed again; a study opened with ``recorded=True`` reads the project's committed records
-instead, and needs neither the data nor a GPU.
+Jobs follow from the profile. What this machine has a record of is not measured again. A study opened with
+``recorded=True`` reads the project's committed records instead, and needs neither the data nor a GPU.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from copy import copy
-from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-import pandas as pd
-import torch
 from tqdm import tqdm
 
 from in9.data.build import build
 from in9.data.dataset import Dataset
 from in9.data.sources import open_source
-from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 from in9.errors import In9Error
-from in9.evaluation import estimates
-from in9.evaluation.predictions import TEST_SETS
-from in9.evaluation.records import Record, Store, from_digits, plain, provenance
-from in9.study.executors import Finished, engine_named, run_units
-from in9.study.jobs import Unit, load_classifier
-from in9.study.profile import Profile, profile_named
+from in9.evaluation.predictions import Predictions
+from in9.evaluation.records import Record, predictions_of
+from in9.study.engines import engine_named, run_jobs
+from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier
+from in9.study.profile import Profile, load_profile
 from in9.study.workspace import Workspace, find_workspace
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.loop import pick_device
 from in9.training.networks import Classifier
-from in9.training.recipe import IN9L, TRAINING_SETS, Recipe
+from in9.training.recipe import Recipe
 
-EVALUATION = "evaluation"
-DATASET = "dataset"
 REFERENCE = "tiny"  # the profile whose records on photographs are part of the project
-TEST_SEED = 0
+Name = TypeVar("Name", bound=Hashable)
+Result = TypeVar("Result")
 
 
 class NotMeasured(In9Error):
     """A record, or the data it was measured on, is not there, and the study was asked not to compute it."""
 
 
-class Study:
-    """What the chapters ask; see the module's text.
+class Measured(dict[Name, Result], Generic[Name, Result]):
+    """What was read, by name. It holds what there are records of; asking for anything else raises NotMeasured."""
 
-    ``profile`` is a name or a profile; ``engine`` says where units run (default: the variable
+    def __init__(self, results: Mapping[Name, Result], asked: str) -> None:
+        super().__init__(results)
+        self.asked = asked
+
+    def __missing__(self, name: Name) -> Result:
+        raise NotMeasured(self.asked.format(name=name))
+
+
+class Study:
+    """The measurements of a profile; see the module's text.
+
+    ``profile`` is a name, the path of a TOML file or a profile; ``engine`` says where jobs run (default: the variable
     IN9_ENGINE, else this machine), ``jobs`` how many at once (default: one for each core, or for each GPU);
     ``recorded`` reads committed records only; with ``compute=False`` nothing is built, trained or measured: what is
     not there raises NotMeasured. Raises In9Error for a profile or an engine that does not exist.
@@ -59,7 +62,7 @@ class Study:
 
     def __init__(
         self,
-        profile: str | Profile,
+        profile: str | Path | Profile,
         *,
         recorded: bool = False,
         compute: bool = True,
@@ -69,44 +72,38 @@ class Study:
         workspace: Workspace | None = None,
         progress: bool = True,
     ) -> None:
-        self.profile = profile_named(profile) if isinstance(profile, str) else profile
+        self.profile = profile if isinstance(profile, Profile) else load_profile(profile)
         self.recorded = recorded
         self.compute = compute and not recorded
         self.device = device
         self.engine = engine_named(engine)
-        self.jobs = jobs
+        self.workers = jobs
         self.progress = progress
         self.workspace = workspace or find_workspace()
-        self.store = self._store()
-
-    def _store(self) -> Store:
-        folder = self.workspace.committed if self.recorded else self.workspace.runs / "records"
-        return Store(folder / self.profile.name)
 
     def of_profile(self, profile: Profile) -> Study:
         """A study like this one, of another profile."""
         other = copy(self)
-        for name in ("dataset", "reference"):  # what was found for this profile
+        for name in ("dataset", "reference"):  # what was opened for this profile
             other.__dict__.pop(name, None)
         other.profile = profile
-        other.store = other._store()
         return other
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The profile's dataset: opened where ``data/<profile>`` holds it, else built there (see ``Profile``).
+        """The profile's dataset: opened if its folder holds it, else built there.
 
         Raises In9Error if that folder holds a dataset made with other settings, and NotMeasured if there is none
         and the study does not compute.
         """
-        folder, profile = self._folder, self.profile
+        folder, profile = self.folder, self.profile
         if not (folder / "manifest.json").is_file():
             if not self.compute:
                 raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
             source = open_source(profile.source, **profile.source_options)
             return build(source, folder, seed=profile.build_seed, split=profile.split, progress=self.progress)
         dataset = Dataset(folder)
-        have, wanted = dataset.settings, self.data_settings
+        have, wanted = dataset.settings, profile.data_settings
         same = all(have[key] == wanted[key] for key in ("source", "seed", "split"))
         if not same or not wanted["source_settings"].items() <= have["source_settings"].items():
             raise In9Error(
@@ -116,27 +113,22 @@ class Study:
         return dataset
 
     @property
-    def _folder(self) -> Path:
-        return self.workspace.data / (self.profile.shares_data_of or self.profile.name)
+    def folder(self) -> Path:
+        """The folder of the profile's dataset."""
+        return self.workspace.dataset(self.profile.data)
 
     @property
-    def data_settings(self) -> dict[str, Any]:
-        """What the profile says of its dataset; known without the data."""
-        profile = self.profile
-        return plain(
-            {
-                "source": profile.source,
-                "source_settings": dict(profile.source_options),
-                "seed": profile.build_seed,
-                "split": asdict(profile.split),
-            }
-        )
+    def has_images(self) -> bool:
+        """Whether there are pictures to show: the data lie here, or may be built."""
+        return self.compute or (self.folder / "manifest.json").is_file()
 
     @cached_property
     def reference(self) -> Study | None:
-        """The project's committed records on photographs, or None where it has none yet."""
-        study = Study(REFERENCE, recorded=True, workspace=self.workspace, progress=False)
-        return study if study.store.all(EVALUATION) else None
+        """The project's committed records on photographs, or None if it has none yet."""
+        folder = self.workspace.committed / REFERENCE
+        if not any(folder.glob(f"{EVALUATION}_*.json")):
+            return None
+        return Study(REFERENCE, recorded=True, workspace=self.workspace, progress=False)
 
     @property
     def origin(self) -> str:
@@ -145,118 +137,121 @@ class Study:
 
     @property
     def origins(self) -> dict[str, Study]:
-        """Whose numbers stand beside the paper's: ``record``, where the project has one, and ``run``, this study.
+        """Whose numbers stand beside the paper's: ``record``, if the project has one, and ``run``, this study.
 
         A study that reads committed records is the record itself, and there is no run.
         """
         return ({"record": self.reference} if self.reference and not self.recorded else {}) | {self.origin: self}
 
-    def outcomes(self) -> pd.DataFrame:
-        """How many images each rule kept or rejected (section 2): class, split, outcome, count."""
-        settings = {"data": self.data_settings}
-        record = self.store.find(DATASET, settings)
-        if record is not None and not (self.recorded or record.data == self.dataset.hash):
-            record = None
-        if record is None and not self.compute:
-            raise NotMeasured(f"{self._who} has no record of the dataset of profile {self.profile.name!r}.")
-        if record is None:
-            rows = self.dataset.outcomes().to_dict("records")
-            record = Record(
-                DATASET, self.profile.name, settings, self.dataset.hash, {"rows": rows}, provenance(0.0, "cpu")
-            )
-            self.store.write(record)
-        return pd.DataFrame(record.results["rows"])
-
-    def gallery(self, number: int = 0) -> dict[str, list[np.ndarray]]:
-        """One test image of each class in all eight variants: class -> images uint8 [S, S, 3].
-
-        ``number`` picks another image of each class.
-        """
-        pool = load_pool(self.dataset, "test")
-        rows = [np.flatnonzero(pool.labels.numpy() == label) for label in range(NUM_CLASSES)]
-        chosen = torch.tensor([members[number % len(members)] for members in rows])
-        columns = []
-        for variant in VARIANTS:
-            drawn = draw_backgrounds(variant, pool, TEST_SEED)[0][chosen] if variant in MIXED else None
-            columns.append(compose(variant, pool, chosen, drawn).permute(0, 2, 3, 1).numpy())
-        return {name: [column[row] for column in columns] for row, name in enumerate(CLASS_NAMES)}
+    # ---------------------------------------------------------------------------------------------------- records
 
     @property
-    def has_images(self) -> bool:
-        """Whether there are pictures to show: the data lie here, or may be built."""
-        return self.compute or (self._folder / "manifest.json").is_file()
+    def records(self) -> Path:
+        """The folder below which the study's records lie, one folder for each profile."""
+        return self.workspace.committed if self.recorded else self.workspace.measured
 
-    def describe(self, seeds: Sequence[int] | None = None, **changes: Any) -> str:
-        """One paragraph for the reader: data, network, training and how long it took.
+    def find(self, job: Job) -> Record | None:
+        """The record of a job, if it was measured on this very data."""
+        record = job.find(self.records)
+        if record is None or self.recorded or record.data == self._of(job).dataset.hash:
+            return record
+        return None
 
-        ``seeds`` are those of the trainings that the reader sees, if they are not the profile's; ``changes`` those of
-        its recipe.
+    def _of(self, job: Job) -> Study:
+        return self if job.profile.data == self.profile.data else self.of_profile(job.profile)
+
+    def read(
+        self, groups: Mapping[Name, Sequence[Job]], reader: Callable[[list[Record]], Result], whole: bool = False
+    ) -> Measured[Name, Result]:
+        """What ``reader`` makes of the records of each group of jobs (its seeds, say), by the group's name.
+
+        What has no record is measured first, all groups together. A study that does not compute reads the records
+        that there are, and leaves out groups without any; with ``whole`` also those of which a record is missing.
         """
-        chosen = seeds or self.profile.seeds
-        recipe = self.recipe("original", **changes)
-        answers = Answers(self.evaluations([self.recipe("original", seed, **changes) for seed in chosen]))
-        facts, images = answers.records[0].provenance, answers.records[0].results["training"]["images"]
-        number = "one seed" if len(chosen) == 1 else f"{len(chosen)} seeds"
-        seconds = answers.seconds / len(answers.records)
-        drawn = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
-        return (
-            f"{drawn}Profile `{self.profile.name}`. {self.profile.about} "
-            f"Each training set trains a `{recipe.architecture}` "
-            f"for {recipe.epochs} epochs on {images:,} images ({number}); training and testing one took "
-            f"{seconds:,.0f} s on {facts['gpu'] or facts['processor']}."
+        if self.compute:
+            self.measure(job for group in groups.values() for job in group)
+        known = {name: [record for job in jobs if (record := self.find(job))] for name, jobs in groups.items()}
+        owner = "The project" if self.recorded else "This machine"
+        asked = (
+            f"{owner} has no record of {{name}} with profile {self.profile.name!r}; "
+            f"`in9 measure --profile {self.profile.file or self.profile.name}` measures it."
+        )
+        read = {
+            name: reader(records)
+            for name, records in known.items()
+            if records and (len(records) == len(groups[name]) or not whole)
+        }
+        return Measured(read, asked)
+
+    def missing(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs without a record, each once, in order."""
+        unique = {(job.profile.name, job.key): job for job in jobs}
+        return [job for job in unique.values() if self.find(job) is None]
+
+    def measure(self, jobs: Iterable[Job], say: Callable[[str], None] = lambda line: None) -> int:
+        """Run the jobs that have no record; return how many rounds that took.
+
+        In each round the jobs run side by side: the first trains every network once, the second measures all the rest
+        on what was trained, and retrains last layers. ``say`` gets a line for each round.
+        """
+        remaining, place = self.missing(jobs), 0
+        while remaining:
+            place, started = place + 1, time.monotonic()
+            batch = self._next_round(remaining)
+            for _ in self._run(batch, f"round {place}"):
+                pass
+            took, noun = time.monotonic() - started, "record" if len(batch) == 1 else "records"
+            say(f"round {place}: {len(batch)} new {noun} in {took:.1f} s")
+            remaining = [job for job in remaining if job not in batch]
+        return place
+
+    def _next_round(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs that can run now: no network is trained by two at once, and last layers wait for their network."""
+        for job in jobs:
+            _ = self._of(job).dataset  # built here: workers only open it
+        weights = {id(job): job.weights(self.workspace) for job in jobs}
+        ready: dict[Any, Job] = {}
+        for job in jobs:
+            path = weights[id(job)]
+            trains = path is not None and not path.is_file()
+            if trains and job.recipe is not None and job.recipe.head_on is not None and self._base_comes(job, jobs):
+                continue
+            ready.setdefault(path if trains else id(job), job)
+        # IN-9L has the most images: it starts first.
+        return sorted(ready.values(), key=lambda job: job.recipe is None or job.recipe.uses_masks)
+
+    def _base_comes(self, job: Job, jobs: Sequence[Job]) -> bool:
+        """Whether another of the jobs is still to train the network whose last layer this one retrains."""
+        base = None if job.recipe is None else job.recipe.changed(head_on=None)
+        return any(
+            other.recipe == base and (path := other.weights(self.workspace)) is not None and not path.is_file()
+            for other in jobs
         )
 
-    # ------------------------------------------------------------------------------------------- computing
+    def _run(self, jobs: Sequence[Job], title: str) -> Iterable[tuple[Job, Record]]:
+        """Run jobs side by side, with a progress bar."""
+        with closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished:
+            yield from tqdm(
+                finished, desc=title, total=len(jobs), unit="job", file=sys.stderr, disable=not self.progress
+            )
 
-    def recipe(self, train_on: str, seed: int | None = None, **changes: Any) -> Recipe:
-        """The profile's recipe for a training set and a seed, with further fields changed."""
-        chosen = self.profile.seeds[0] if seed is None else seed
-        return replace(self.profile.recipe, train_on=train_on, seed=chosen, **changes)
+    # ------------------------------------------------------------------------------------- what every chapter asks
 
-    def recipes(self, train_on: Sequence[str] = TRAINING_SETS, **changes: Any) -> list[Recipe]:
-        """One recipe for each training set and each of the profile's seeds."""
-        return [self.recipe(one, seed, **changes) for one in train_on for seed in self.profile.seeds]
+    def predictions(self, recipes: Iterable[Recipe]) -> Predictions:
+        """The predictions of the models of some recipes, equal but for their seeds.
 
-    def evaluations(self, recipes: Iterable[Recipe]) -> list[Record]:
-        """The evaluation record of each recipe, in order."""
-        return self.measure(EVALUATION, recipes, test_seed=TEST_SEED)
-
-    def measure(self, kind: str, recipes: Iterable[Recipe], **options: Any) -> list[Record]:
-        """The record of one kind of measurement (see ``in9.study.jobs.MEASURES``) of each recipe, in order.
-
-        What this machine has no record of is trained and measured first, side by side. Raises NotMeasured where a
-        record is missing and the study does not compute.
+        Raises NotMeasured if there is no record of any and the study does not compute.
         """
         wanted = list(recipes)
-        units = {recipe: self._unit(kind, recipe, options) for recipe in wanted}
-        found = {recipe: self._find(unit) for recipe, unit in units.items()}
-        missing = [units[recipe] for recipe, record in found.items() if record is None]
-        if missing and not self.compute:
-            raise NotMeasured(
-                f"{self._who} has no {kind} record of training on {missing[0].recipe.train_on} with profile "
-                f"{self.profile.name!r}; `in9 book --profile {self.profile.name}` measures it."
-            )
-        if missing:
-            missing.sort(key=lambda unit: unit.recipe.uses_masks)  # IN-9L has the most images: it starts first
-            found |= {unit.recipe: record for unit, record in self.run(missing, kind)}
-        return [record for recipe in wanted if (record := found[recipe]) is not None]
+        name = f"training on {wanted[0].train_on}"
+        return self.read({name: evaluations(self.profile, wanted)}, predictions_of)[name]
 
-    def run(self, units: Sequence[Unit], what: str) -> Finished:
-        """Run units side by side and yield each with its record as it finishes; ``what`` names them to the user."""
-        assert self.dataset  # built before the workers need it
-        with closing(run_units(units, self.device, self.jobs, self.engine)) as finished:
-            yield from tqdm(
-                finished, desc=what, total=len(units), unit="model", file=sys.stderr, disable=not self.progress
-            )
+    def answers(self, train_on: str, **changes: Any) -> Predictions:
+        """The predictions of the models trained on one set, one for each of the profile's seeds.
 
-    def available(self, kind: str, recipes: Iterable[Recipe], **options: Any) -> bool:
-        """Whether ``measure`` would give these records: from what is stored, or by computing what is not."""
-        if self.compute:
-            return True
-        found = [
-            self._find(self._unit(kind, recipe, options)) for recipe in recipes
-        ]  # all: see ``in9.experiments.measuring.keep``
-        return None not in found
+        ``changes`` are of the profile's recipe.
+        """
+        return self.predictions(self.profile.recipes_on([train_on], **changes))
 
     def classifier(self, recipe: Recipe) -> Classifier:
         """The trained classifier of a recipe, to look into; trained now if it is not there.
@@ -264,94 +259,25 @@ class Study:
         Raises NotMeasured if the study does not compute.
         """
         if not self.compute:
-            raise NotMeasured(f"{self._who} has records of training on {recipe.train_on}, but no weights.")
-        assert self.dataset  # built before the unit opens it
-        return load_classifier(self._unit(EVALUATION, recipe, {}), str(pick_device(self.device)))
+            raise NotMeasured(f"There are records of training on {recipe.train_on}, but no weights.")
+        _ = self.dataset  # built before the classifier is trained on it
+        return load_classifier(recipe, self.profile, self.workspace, str(pick_device(self.device)))
 
-    @property
-    def _who(self) -> str:
-        return "The project" if self.recorded else "This machine"
+    def describe(self, seeds: Sequence[int] | None = None, **changes: Any) -> str:
+        """One paragraph for the reader: data, network, training and how long it took.
 
-    def _unit(self, kind: str, recipe: Recipe, options: dict[str, Any]) -> Unit:
-        scratch = self.workspace.runs / "trained"
-        return Unit(kind, recipe, self.data_settings, options, self._folder, self.store.folder, scratch)
-
-    def _find(self, unit: Unit) -> Record | None:
-        """The record of a unit, if it was measured on this very data."""
-        record = self.store.find(unit.kind, unit.settings)
-        if record is None or self.recorded or record.data == self.dataset.hash:
-            return record
-        return None
-
-    # --------------------------------------------------------------------------------------------- frames
-
-    def answers(self, train_on: str, **changes: Any) -> Answers:
-        """The answers of the models trained on one set, one for each of the profile's seeds."""
-        return Answers(self.evaluations(self.recipes([train_on], **changes)))
-
-    def matrix(
-        self, train_on: Sequence[str] = TRAINING_SETS, tests: Sequence[str] = TEST_SETS, **changes: Any
-    ) -> pd.DataFrame:
-        """Accuracy of each training set on each test set (table 5) in percent: train, test, accuracy, low, high."""
-        self.evaluations(self.recipes(train_on, **changes))
-        rows = []
-        for train in train_on:
-            answers = self.answers(train, **changes)
-            for test in tests:
-                value, low, high = answers.accuracy(test).in_percent()
-                rows.append({"train": train, "test": test, "accuracy": value, "low": low, "high": high})
-        return pd.DataFrame(rows)
-
-    def gaps(self, train_on: Sequence[str] = TRAINING_SETS, **changes: Any) -> pd.DataFrame:
-        """BG-Gap of each training set with its paired interval, in points: train, gap, low, high."""
-        self.evaluations(self.recipes(train_on, **changes))
-        rows = []
-        for train in train_on:
-            value, low, high = self.answers(train, **changes).gap().in_percent()
-            rows.append({"train": train, "gap": value, "low": low, "high": high})
-        return pd.DataFrame(rows)
-
-
-class Answers:
-    """What one or several equal models (seeds) answered on every test set, read from their evaluation records."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.records = list(records)
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seed of each model."""
-        return [record.settings["recipe"]["seed"] for record in self.records]
-
-    def of_seeds(self, seeds: Sequence[int]) -> Answers:
-        """The answers of some of the models, in this order."""
-        return Answers([self.records[self.seeds.index(seed)] for seed in seeds])
-
-    def labels(self, test: str) -> np.ndarray:
-        """The true classes: int64 [N]."""
-        return from_digits(self.records[0].results["labels"][IN9L if test == IN9L else "in9"])
-
-    def predictions(self, test: str) -> np.ndarray:
-        """The predicted classes: int64 [seeds, N]."""
-        return np.stack([from_digits(record.results["predictions"][test]) for record in self.records])
-
-    def correct(self, test: str) -> np.ndarray:
-        """Whether each prediction is right: bool [seeds, N]."""
-        return self.predictions(test) == self.labels(test)
-
-    def accuracy(self, test: str) -> estimates.Estimate:
-        """Class-balanced accuracy on one test set, with its interval."""
-        return estimates.accuracy(self.correct(test), self.labels(test))
-
-    def difference(self, first: str, second: str) -> estimates.Estimate:
-        """Accuracy on one test set minus that on another with the same foregrounds, with a paired interval."""
-        return estimates.paired_difference(self.correct(first), self.correct(second), self.labels(first))
-
-    def gap(self) -> estimates.Estimate:
-        """BG-Gap: Mixed-Same minus Mixed-Rand (section 4)."""
-        return self.difference("mixed_same", "mixed_rand")
-
-    @property
-    def seconds(self) -> float:
-        """How long training and evaluation took, all seeds together."""
-        return float(sum(record.provenance["seconds"] for record in self.records))
+        ``seeds`` are those of the trainings that the reader sees, if they are not the profile's; ``changes`` those of
+        its recipe.
+        """
+        profile = self.profile
+        recipes = profile.recipes_on(["original"], seeds, **changes)
+        predictions, recipe = self.predictions(recipes), recipes[0]
+        model, number = predictions.models[0], len(recipes)
+        seconds = predictions.seconds / len(predictions.models)
+        stored = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
+        return (
+            f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
+            f"{recipe.epochs} epochs on {model.training['images']:,} images "
+            f"({'one seed' if number == 1 else f'{number} seeds'}); training and testing one took {seconds:,.0f} s on "
+            f"{model.provenance['gpu'] or model.provenance['processor']}."
+        )

@@ -17,13 +17,32 @@ class Workspace:
 
     @property
     def data(self) -> Path:
-        """Collections, one folder for each profile."""
+        """Datasets, one folder each."""
         return self.root / "data"
+
+    def dataset(self, name: str) -> Path:
+        """The folder of a dataset."""
+        return self.data / name
 
     @property
     def runs(self) -> Path:
-        """Trained weights, checkpoints and this machine's records."""
+        """What this machine has computed."""
         return self.root / "runs"
+
+    @property
+    def measured(self) -> Path:
+        """This machine's records, one folder for each profile."""
+        return self.runs / "records"
+
+    @property
+    def scores(self) -> Path:
+        """This machine's records of classifiers that ``in9 evaluate`` and ``in9 challenge`` scored."""
+        return self.measured / "scores"
+
+    @property
+    def trained(self) -> Path:
+        """Trained weights and checkpoints."""
+        return self.runs / "trained"
 
     @property
     def committed(self) -> Path:
@@ -34,8 +53,8 @@ class Workspace:
 def find_workspace(start: Path | str | None = None) -> Workspace:
     """The workspace that a folder lies in: the nearest folder above with ``_config.yml`` and ``notebooks``.
 
-    The environment variable IN9_HOME comes first; where nothing is found the current folder is the workspace, so the
-    package also works where it was installed without the book.
+    The environment variable IN9_HOME comes first. Outside a project the current folder is the workspace, so the
+    package also works if it was installed without the book.
     """
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen and start is None:

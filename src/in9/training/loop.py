@@ -1,4 +1,4 @@
-"""Training: a recipe and a pool of images in, a classifier out (paper, section 3 and appendix B)."""
+"""The training loop: a recipe and a pool of images in, a classifier out (paper, section 3 and appendix B)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.variants import Pool
-from in9.errors import In9Error
+from in9.errors import In9Error, reason
+from in9.files import written_whole
 from in9.seeds import digest
 from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import Classifier, create, last_linear
-from in9.training.recipe import Draws, Recipe, chosen_rows, compose_batch, epoch_rows, finer_classes
+from in9.training.recipe import Draws, Recipe, compose_batch, epoch_rows, finer_classes, training_rows
 from in9.training.steps import Step
 
 CHECKPOINT_EVERY = 20.0  # seconds
@@ -35,7 +36,7 @@ def pick_device(device: str = "auto") -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise In9Error(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu.") from error
+        raise In9Error(f"Device {device!r} cannot be used ({reason(error)}); try --device cpu.") from error
     return chosen
 
 
@@ -65,7 +66,7 @@ def train(
     begun = time.monotonic() - seconds_so_far(checkpoint)
     losses = _resume(checkpoint, model, optimizer)
     step = Step(model, optimizer, loss_of, device)
-    used = chosen_rows(recipe, pool)
+    used = training_rows(recipe, pool)
     labels = pool.labels.cpu().numpy()[used]
     saved = time.monotonic()
     with torch.random.fork_rng():
@@ -117,10 +118,10 @@ def retrain_head(model: Classifier, recipe: Recipe, pool: Pool, rounds: int = 3)
     layer = last_linear(model)
     kept: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].float().cpu()))
-    rows = torch.from_numpy(chosen_rows(recipe, pool)).to(pool.device)
+    rows = torch.from_numpy(training_rows(recipe, pool)).to(pool.device)
     try:
-        for one in range(rounds):
-            draws = Draws.of(recipe, pool, recipe.epochs + one)
+        for number in range(rounds):
+            draws = Draws.of(recipe, pool, recipe.epochs + number)
             for batch in rows.split(recipe.batch_size):
                 model.outputs(compose_batch(recipe, pool, batch, draws))
     finally:
@@ -140,7 +141,7 @@ def seconds_so_far(checkpoint: Path | None) -> float:
         return 0.0
     try:
         return float(torch.load(checkpoint, map_location="cpu", weights_only=True)["seconds"])
-    except Exception:  # it is damaged, which resuming from it tells
+    except Exception:  # it is damaged: resuming from it says so
         return 0.0
 
 
@@ -149,13 +150,11 @@ def _save(
 ) -> None:
     if checkpoint is None:
         return
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(".writing")
-    content = io.BytesIO()  # not straight to disk: torch hides why a write failed, a full disk say
+    content = io.BytesIO()  # torch, if it wrote to the disk itself, would hide why a write failed
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses, "seconds": seconds}
     torch.save(state, content)
-    partial.write_bytes(content.getvalue())
-    partial.replace(checkpoint)
+    with written_whole(checkpoint) as partial:
+        partial.write_bytes(content.getvalue())
 
 
 def _resume(checkpoint: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
@@ -167,5 +166,6 @@ def _resume(checkpoint: Path | None, model: nn.Module, optimizer: torch.optim.Op
         optimizer.load_state_dict(state["optimizer"])
         return [float(loss) for loss in state["losses"]]
     except Exception as error:  # a damaged file shows itself in many ways, and all have the same way out
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise In9Error(f"The checkpoint {checkpoint} cannot be read ({reason}); remove it to train anew.") from error
+        raise In9Error(
+            f"The checkpoint {checkpoint} cannot be read ({reason(error)}); remove it to train anew."
+        ) from error

@@ -1,4 +1,4 @@
-"""Classifiers: anything that turns a batch of images into scores for the dataset's classes."""
+"""Networks, and classifiers around them, which turn a batch of images into scores of the nine classes."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Classifier(nn.Module):
     highest score is the class of the highest output. Without ``groups`` the outputs are the scores.
 
     Where some outputs fall under none of the nine, -1 in ``groups``, there is a tenth score, the largest of those. The
-    highest of ten is then the authors' strict rule: the class of the highest output, none of the nine if it is the
-    tenth. The highest of the first nine is the restricted rule: the other outputs are not asked.
+    highest of ten is then the authors' strict rule: the class of the highest output, or none of the nine if it is the
+    tenth. The highest of the first nine is the restricted rule, which ignores the other outputs.
 
     ``framing`` resizes and crops the images first. ``shrink`` takes detail from them: they are shrunk to a half of
     their side (2), a quarter (4) and so on, and enlarged again; 1 leaves them alone.

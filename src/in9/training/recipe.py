@@ -1,9 +1,11 @@
-"""Recipes: how a classifier is trained, and what it is shown when (paper, section 3 and appendix B)."""
+"""The recipe: how a classifier is trained, and which images it sees in each epoch (paper, section 3, appendix B)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from in9.data import variants
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.errors import In9Error, unknown
+from in9.files import without_defaults
 from in9.seeds import generator, uniforms
 from in9.taxonomy import NUM_CLASSES
 from in9.training.augmentation import Augmentation
@@ -23,10 +26,10 @@ SCHEDULES = ("steps", "cosine")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained. The defaults are the paper's, but for ``balanced``: its classes are equal already.
+    """How a classifier is trained. The defaults are the paper's, except ``balanced``: its classes are equally large.
 
     ``train_on`` is a variant, or ``in9l`` for all images of the nine classes as they are, or several variants joined by
-    ``+``, each image then being shown in one of them, drawn anew each epoch. ``schedule`` is ``steps`` (a tenth of the
+    ``+``: then each epoch draws for each image in which of them it is shown. ``schedule`` is ``steps`` (a tenth of the
     rate after each quarter of the epochs: every 50 of the paper's 200) or ``cosine`` (one epoch of warm-up, then down
     to zero). ``fresh_backgrounds`` draws the backgrounds of a mixed variant anew each epoch; the paper draws them once.
     ``balanced`` shows every class equally often. ``fraction`` is the share of the training images that is used, of
@@ -68,6 +71,18 @@ class Recipe:
             )
 
     @property
+    def changes(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as plain values: what tells one recipe from another."""
+        return without_defaults(asdict(self), asdict(Recipe()))
+
+    def changed(self, **changes: Any) -> Recipe:
+        """This recipe with other settings; ``augmentation`` may be a mapping of those of its settings that change."""
+        augmentation = changes.get("augmentation")
+        if isinstance(augmentation, Mapping):
+            changes["augmentation"] = replace(self.augmentation, **augmentation)
+        return replace(self, **changes)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The variants that it trains on."""
         return ("original",) if self.train_on == IN9L else tuple(self.train_on.split("+"))
@@ -87,14 +102,20 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (self.epochs - warm_up)))
 
 
-def chosen_rows(recipe: Recipe, pool: Pool) -> np.ndarray:
-    """The rows of the pool that the recipe uses: the first by hashed id of each class, so smaller sets are nested."""
-    if recipe.fraction == 1:
-        return np.arange(len(pool))
-    order = np.argsort(uniforms(0, "fraction", pool.ids), kind="stable")
+def nested_rows(pool: Pool, purpose: str, per_class: int | None = None, share: float = 1.0) -> np.ndarray:
+    """A part of the pool, as rows: int64, ascending; smaller parts are nested in larger ones of the same purpose.
+
+    Of each class the first ``per_class`` by hashed id (None for all), and of those the first ``share``, but at least 1.
+    """
+    order = np.argsort(uniforms(0, purpose, pool.ids), kind="stable")
     labels = pool.labels.cpu().numpy()[order]
-    kept = [order[labels == label] for label in np.unique(labels)]
-    return np.sort(np.concatenate([members[: max(1, round(recipe.fraction * len(members)))] for members in kept]))
+    parts = [order[labels == label][:per_class] for label in np.unique(labels)]
+    return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in parts]))
+
+
+def training_rows(recipe: Recipe, pool: Pool) -> np.ndarray:
+    """The rows of the pool that the recipe trains on: int64, ascending."""
+    return nested_rows(pool, "fraction", share=recipe.fraction)
 
 
 def epoch_rows(labels: np.ndarray, epoch: int, seed: int, balanced: bool) -> np.ndarray:
@@ -110,7 +131,8 @@ def epoch_rows(labels: np.ndarray, epoch: int, seed: int, balanced: bool) -> np.
         members = np.flatnonzero(labels == label)
         first, last = epoch * quota, (epoch + 1) * quota
         rounds = range(first // len(members), (last - 1) // len(members) + 1)
-        stream = np.concatenate([generator(seed, f"class {label}", str(one)).permutation(members) for one in rounds])
+        orders = [generator(seed, f"class {label}", str(number)).permutation(members) for number in rounds]
+        stream = np.concatenate(orders)
         start = first - rounds[0] * len(members)
         chosen.append(stream[start : start + quota])
     return generator(seed, "order", str(epoch)).permutation(np.concatenate(chosen))
@@ -151,16 +173,16 @@ class Draws:
         mixed = [part for part in recipe.parts if part in MIXED]
         part = np.zeros(len(pool), np.int64)
         if len(recipe.parts) > 1:
-            drawn = uniforms(recipe.seed, "part", (f"{epoch} {one}" for one in pool.ids))
-            part = (drawn * len(recipe.parts)).astype(np.int64)
+            chances = uniforms(recipe.seed, "part", (f"{epoch} {name}" for name in pool.ids))
+            part = (chances * len(recipe.parts)).astype(np.int64)
         return cls(
-            {one: variants.draw_backgrounds(one, pool, recipe.seed, purpose)[0] for one in mixed},
+            {variant: variants.draw_backgrounds(variant, pool, recipe.seed, purpose)[0] for variant in mixed},
             torch.from_numpy(part).to(pool.device),
         )
 
 
 def compose_batch(recipe: Recipe, pool: Pool, rows: Tensor, draws: Draws) -> Tensor:
-    """Some images of the recipe's training set, before augmentation: uint8 [B, 3, S, S]."""
+    """The images of some rows as the recipe shows them, before augmentation: uint8 [B, 3, S, S]."""
 
     def composed(part: str) -> Tensor:
         backgrounds = draws.backgrounds[part][rows] if part in MIXED else None

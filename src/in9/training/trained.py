@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error
-from in9.evaluation.records import key_of
-from in9.training.recipe import Recipe, chosen_rows, finer_classes
-
-if TYPE_CHECKING:
-    import torch
-
-    from in9.data.variants import Pool
-    from in9.training.networks import Classifier
+from in9.data.variants import Pool, load_pool
+from in9.errors import In9Error, reason
+from in9.files import key_of, written_whole
+from in9.training.loop import fresh_classifier, retrain_head, seconds_so_far, train
+from in9.training.networks import Classifier
+from in9.training.recipe import Recipe, finer_classes, training_rows
 
 
 def weights_file(folder: Path, recipe: Recipe, dataset: Dataset) -> Path:
-    """Where the weights of a recipe lie, by its settings and by the dataset's content."""
-    return folder / f"{key_of({'content': dataset.hash, 'recipe': asdict(recipe)})}.safetensors"
+    """The file of a recipe's weights, named by its settings and by the dataset's content."""
+    return folder / f"{key_of({'content': dataset.hash, 'recipe': recipe.changes})}.safetensors"
 
 
 def trained_classifier(
@@ -34,17 +34,12 @@ def trained_classifier(
     device: torch.device,
     on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> tuple[Classifier, dict[str, Any]]:
-    """The recipe's classifier, loaded from ``weights`` or trained and saved there, and how its training went.
+    """The recipe's classifier, loaded from ``weights`` or trained and saved there, and facts about its training.
 
     While it trains, a checkpoint lies beside the weights, and a stopped training goes on from it. A recipe that
-    retrains the last layer starts from the weights of the recipe that does not, where they lie beside its own.
+    retrains the last layer starts from the weights of the recipe that does not, if they are there.
     ``on_epoch`` may raise ``Stopped``. Raises In9Error for weights or a checkpoint that cannot be read.
     """
-    from safetensors.torch import save
-
-    from in9.data.variants import load_pool
-    from in9.training.loop import retrain_head, seconds_so_far, train
-
     pool = load_pool(dataset, "train", accepted=recipe.uses_masks, device=device)
     if weights.is_file():
         return _stored_classifier(recipe, pool, weights)
@@ -57,7 +52,7 @@ def trained_classifier(
     else:
         model, losses = train(whole, pool, checkpoint, on_epoch)
         training = {
-            "images": len(chosen_rows(recipe, pool)),
+            "images": len(training_rows(recipe, pool)),
             "seconds": round(time.monotonic() - started, 1),
             "losses": [round(loss, 4) for loss in losses],
         }
@@ -66,23 +61,15 @@ def trained_classifier(
         retrain_head(model, replace(recipe, train_on=recipe.head_on), pool)
         head = time.monotonic() - started
         training |= {"seconds": round(training["seconds"] + head, 1), "head_seconds": round(head, 1)}
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    partial = weights.with_suffix(f".{os.getpid()}.writing")
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    partial.write_bytes(save(state, metadata={"training": json.dumps(training)}))
-    partial.replace(weights)
+    with written_whole(weights) as partial:
+        partial.write_bytes(save(state, metadata={"training": json.dumps(training)}))
     checkpoint.unlink(missing_ok=True)
     return model, training
 
 
 def _stored_classifier(recipe: Recipe, pool: Pool, weights: Path) -> tuple[Classifier, dict[str, Any]]:
-    """The recipe's classifier with the weights of a file, and how its training went."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    from in9.training.loop import fresh_classifier
-
+    """The recipe's classifier with the weights of a file, and facts about its training."""
     try:
         with safe_open(weights, "pt") as stored:
             training = json.loads(stored.metadata()["training"])
@@ -90,6 +77,5 @@ def _stored_classifier(recipe: Recipe, pool: Pool, weights: Path) -> tuple[Class
         model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
         model.load_state_dict(load_file(weights, device=str(pool.device)))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise In9Error(f"The weights {weights} cannot be read ({reason}); remove them to train anew.") from error
+        raise In9Error(f"The weights {weights} cannot be read ({reason(error)}); remove them to train anew.") from error
     return model.eval(), training

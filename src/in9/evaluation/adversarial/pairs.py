@@ -1,7 +1,7 @@
 """Adversarial backgrounds: what a classifier says of every object on every background (paper, section 4).
 
 All pairs of foreground and background are predicted once, into one small matrix from which everything follows: int8
-[F, B], the predicted class of each foreground on each background, ``UNMAPPED`` where it is none of the nine. Labels
+[F, B], the predicted class of each foreground on each background, ``UNMAPPED`` if it is none of the nine. Labels
 are int [F] and int [B]. A background is Only-BG-T of an image; the mask pastes the foreground.
 
 Two rules say when a foreground is vulnerable. Targeted, the paper's: some background of another class makes the
@@ -11,38 +11,28 @@ whatever class, makes it answer anything but the foreground's own class.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, compose, load_pool
 from in9.evaluation.adversarial.search import Search
-from in9.evaluation.predictions import default_batch_size, exact_convolutions, predict, search_batch_size
+from in9.evaluation.predictions import default_batch_size, exact_convolutions, predict
 from in9.evaluation.records import to_digits
-from in9.seeds import uniforms
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
+from in9.training.recipe import nested_rows
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Nested parts of the backgrounds; a record says of each part who is vulnerable to it."""
 
 
-def chosen_rows(pool: Pool, per_class: int | None = None, share: float = 1.0) -> np.ndarray:
-    """The rows of the pool to attack or to attack with: int64, ascending.
-
-    Of each class the first ``per_class`` by hashed id (None for all), and of those the first ``share``, but at least
-    one; so smaller choices are nested in larger ones.
-    """
-    order = np.argsort(uniforms(0, "adversarial", pool.ids), kind="stable")
-    labels = pool.labels.cpu().numpy()[order]
-    parts = [order[labels == label][:per_class] for label in np.unique(labels)]
-    return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in parts]))
+def attacked_rows(pool: Pool, per_class: int | None = None, share: float = 1.0) -> np.ndarray:
+    """The rows of the pool to attack, or to attack with; see ``nested_rows``."""
+    return nested_rows(pool, "adversarial", per_class, share)
 
 
 def predicted_classes(
@@ -64,7 +54,6 @@ def all_pairs(
     foregrounds: np.ndarray,
     backgrounds: np.ndarray,
     batch_size: int | None = None,
-    progress: bool = False,
 ) -> np.ndarray:
     """The predicted class of each foreground on each background, both rows of the pool: int8 [F, B].
 
@@ -75,9 +64,7 @@ def all_pairs(
     batch_size = batch_size or default_batch_size(pool.images.shape[-1], pool.device)
     matrix = torch.empty(len(rows) * len(columns), dtype=torch.int8, device=pool.device)
     # The answers stay on the device until the end, so that a GPU never waits for the loop.
-    for start in tqdm(
-        range(0, len(matrix), batch_size), "pairs", unit="batch", file=sys.stderr, disable=not progress, leave=False
-    ):
+    for start in range(0, len(matrix), batch_size):
         pair = torch.arange(start, min(start + batch_size, len(matrix)), device=pool.device)
         matrix[pair] = predicted_classes(classifier, pool, rows[pair // len(columns)], columns[pair % len(columns)])
     return matrix.cpu().numpy().reshape(len(rows), len(columns))
@@ -114,45 +101,21 @@ def successes(matrix: np.ndarray, foreground_labels: np.ndarray, background_labe
     return ((matrix == labels) & (np.asarray(foreground_labels)[:, None] != labels)).sum(axis=0)
 
 
-@dataclass(frozen=True)
-class Challenge:
-    """Which foregrounds are vulnerable by the untargeted rule, bool [F], and how many composites that took."""
-
-    vulnerable: np.ndarray
-    composites: int
-
-
-@torch.inference_mode()
-def challenge(
-    classifier: Callable[[Tensor], Tensor],
-    pool: Pool,
-    foregrounds: np.ndarray,
-    backgrounds: np.ndarray,
-    batch_size: int | None = None,
-) -> Challenge:
-    """The untargeted rule alone, without predicting all pairs; the result is that of ``untargeted(all_pairs(...))``.
-
-    ``foregrounds`` and ``backgrounds`` are rows of the pool; challenge accuracy is ``1 - vulnerable.mean()``.
-    """
-    found, answer = start_search(classifier, pool, foregrounds, backgrounds)
-    size = batch_size or search_batch_size(pool.images.shape[-1], pool.device)
-    return Challenge(found.run(answer, "untargeted", size), found.composites)
-
-
 def start_search(
     classifier: Callable[[Tensor], Tensor], pool: Pool, foregrounds: np.ndarray, backgrounds: np.ndarray
 ) -> tuple[Search, Callable[[Tensor, Tensor], Tensor]]:
-    """A search among some rows of the pool, nothing tried yet, and what answers it."""
+    """A search among rows of the pool, in which nothing is tried yet, and the function that answers it."""
     rows = torch.as_tensor(foregrounds, device=pool.device)
     columns = torch.as_tensor(backgrounds, device=pool.device)
 
-    def answer(one: Tensor, other: Tensor) -> Tensor:
-        return predicted_classes(classifier, pool, rows[one], columns[other])
+    @torch.inference_mode()
+    def answer(foreground: Tensor, background: Tensor) -> Tensor:
+        return predicted_classes(classifier, pool, rows[foreground], columns[background])
 
     return Search(pool.labels[rows], pool.labels[columns]), answer
 
 
-def measure(
+def measure_attacks(
     classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
 ) -> dict[str, Any]:
     """The results of an adversarial record. Who is vulnerable is one digit, 0 or 1, each.
@@ -161,19 +124,19 @@ def measure(
     itself is not kept: it is large, and what the book asks of it is here.
     """
     pool = load_pool(dataset, "test", device=device)
-    foregrounds = chosen_rows(pool, options["foregrounds_per_class"])
-    backgrounds = chosen_rows(pool, options["backgrounds_per_class"])
+    foregrounds = attacked_rows(pool, options["foregrounds_per_class"])
+    backgrounds = attacked_rows(pool, options["backgrounds_per_class"])
     labels = pool.labels.cpu().numpy()
     own, others = labels[foregrounds], labels[backgrounds]
     matrix = all_pairs(classifier, pool, foregrounds, backgrounds)
     rows, known = torch.from_numpy(foregrounds).to(device), torch.from_numpy(matrix)
-    found = Search(torch.from_numpy(own), torch.from_numpy(others))
+    search = Search(torch.from_numpy(own), torch.from_numpy(others))
     # One background at a time for each foreground, so that the count does not depend on the size of a batch.
-    found.run(lambda one, other: known[one, other], "untargeted", batch_size=len(own))
+    search.run(lambda row, column: known[row, column], "untargeted", batch_size=len(own))
     alone = predict(classifier, lambda part: pool.images[rows[part]], len(rows), device)
     growth = {}
     for share in SHARES:
-        part = np.isin(backgrounds, chosen_rows(pool, options["backgrounds_per_class"], share))
+        part = np.isin(backgrounds, attacked_rows(pool, options["backgrounds_per_class"], share))
         growth[int(part.sum())] = {
             "targeted": to_digits(targeted(matrix[:, part], own, others[part])),
             "untargeted": to_digits(untargeted(matrix[:, part], own)),
@@ -184,5 +147,5 @@ def measure(
         "successes": successes(matrix, own, others).tolist(),
         "fooled_by_class": [to_digits(column) for column in fooled_by_class(matrix, own, others).T],
         "growth": [{"backgrounds": number, **flags} for number, flags in growth.items()],
-        "composites": found.composites,
+        "composites": search.composites,
     }

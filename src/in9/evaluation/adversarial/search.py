@@ -1,9 +1,9 @@
-"""The early exit: which foregrounds are vulnerable, with as few composites as it takes (paper, section 4).
+"""The early exit: which foregrounds are vulnerable, with as few composites as possible (paper, section 4).
 
-All pairs say everything about adversarial backgrounds; who is vulnerable takes far fewer. Each foreground is asked for
-until its first error only, on those backgrounds first that have fooled the largest share of the foregrounds they met.
-Backgrounds that nothing is known of yet are spread over the foregrounds, so the strong ones are soon found. The order
-decides how many composites are needed, never the result: whoever is left has met every background.
+To know who is vulnerable takes far fewer composites than all pairs. A foreground is tried until its first error, first
+on the backgrounds that have fooled the largest share of the foregrounds they met. Backgrounds that have met nobody yet
+are spread over the foregrounds, so that strong backgrounds show soon. The order decides how many composites are needed,
+never the result: a foreground that is not vulnerable has met every background.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 TURN = 0.6180339887498949  # the golden section: foregrounds that follow each other begin far apart
-RULES = ("untargeted", "targeted")
-"""When an answer counts as an error: any class but the foreground's own, or the background's class where that is
-another. What is an error by the second rule is one by the first."""
+ATTACK_RULES = ("untargeted", "targeted")
+"""Which answers are errors: any class but the foreground's own, or the background's class if that is another class.
+An error by the second rule is also an error by the first."""
 
 
 class Search:
@@ -36,8 +36,8 @@ class Search:
         self.met = torch.zeros(foregrounds, backgrounds, dtype=torch.bool, device=device)
         self.tries = torch.zeros(foregrounds, dtype=torch.int64, device=device)
         self.used = torch.zeros(backgrounds, dtype=torch.int64, device=device)
-        self.fallen = {rule: torch.zeros(foregrounds, dtype=torch.bool, device=device) for rule in RULES}
-        self.fooled = {rule: torch.zeros(backgrounds, dtype=torch.int64, device=device) for rule in RULES}
+        self.fallen = {rule: torch.zeros(foregrounds, dtype=torch.bool, device=device) for rule in ATTACK_RULES}
+        self.fooled = {rule: torch.zeros(backgrounds, dtype=torch.int64, device=device) for rule in ATTACK_RULES}
         self.composites = 0
 
     def open(self, rule: str) -> Tensor:
@@ -53,9 +53,10 @@ class Search:
         """Try one batch; False, and nothing is tried, if every foreground is decided.
 
         ``answer`` gives the predicted classes int [N] of some pairs, as positions among the foregrounds and among the
-        backgrounds, int64 [N] each. In each batch all foregrounds under way, but at most ``batch_size``, meet the next
-        backgrounds that they have not met: first those that by this rule have fooled the largest share of those who met
-        them, counting half an error in one more meeting; then by position, each foreground beginning elsewhere.
+        backgrounds, int64 [N] each. In each batch all undecided foregrounds, but at most ``batch_size``, meet the next
+        backgrounds that they have not met. Those with the largest share of errors by this rule come first; to rate a
+        background that has met few, half an error in one meeting is added. Among equals each foreground begins at
+        another position.
         """
         under_way = self.open(rule)[:batch_size]
         if len(under_way) == 0:
@@ -74,7 +75,7 @@ class Search:
         self.met[rows, columns] = True
         self.tries += torch.bincount(rows, minlength=len(self.labels))
         self.used += torch.bincount(columns, minlength=number)
-        for name, hit in zip(RULES, (wrong, wrong & (answers == self.goals[columns])), strict=True):
+        for name, hit in zip(ATTACK_RULES, (wrong, wrong & (answers == self.goals[columns])), strict=True):
             self.fallen[name][rows[hit]] = True
             self.fooled[name] += torch.bincount(columns[hit], minlength=number)
         self.composites += len(rows)
@@ -91,22 +92,22 @@ class Search:
         return {
             "shape": np.array(self.met.shape),
             "met": np.packbits(self.met.cpu().numpy(), axis=1),
-            **{f"fallen_{rule}": self.fallen[rule].cpu().numpy() for rule in RULES},
-            **{f"fooled_{rule}": self.fooled[rule].cpu().numpy() for rule in RULES},
+            **{f"fallen_{rule}": self.fallen[rule].cpu().numpy() for rule in ATTACK_RULES},
+            **{f"fooled_{rule}": self.fooled[rule].cpu().numpy() for rule in ATTACK_RULES},
             "composites": np.array(self.composites),
         }
 
     def restore(self, state: Any) -> None:
         """Go on from a ``state`` of a search among the same foregrounds and backgrounds.
 
-        Raises KeyError or ValueError if it is not one.
+        Raises KeyError or ValueError for anything else.
         """
-        device, shape, found = self.labels.device, tuple(self.met.shape), tuple(state["shape"].tolist())
-        if found != shape:
-            raise ValueError(f"the state is of {found} foregrounds and backgrounds; expected {shape}")
+        device, shape, stored = self.labels.device, tuple(self.met.shape), tuple(state["shape"].tolist())
+        if stored != shape:
+            raise ValueError(f"the state is of {stored} foregrounds and backgrounds; expected {shape}")
         self.met = torch.from_numpy(np.unpackbits(state["met"], axis=1, count=shape[1]).astype(bool)).to(device)
         self.tries, self.used = self.met.sum(1), self.met.sum(0)
-        for rule in RULES:
+        for rule in ATTACK_RULES:
             self.fallen[rule] = torch.from_numpy(state[f"fallen_{rule}"]).to(device)
             self.fooled[rule] = torch.from_numpy(state[f"fooled_{rule}"]).to(device)
         self.composites = int(state["composites"])

@@ -1,27 +1,19 @@
-"""Focus: what saliency records say, as numbers with intervals (paper, figure 6, which has pictures only).
-
-Pixels and networks play no part here: everything is read from saliency records.
-"""
+"""Focus: what saliency records say, as numbers with intervals (paper, figure 6, which has pictures only)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
 from in9.evaluation.estimates import Estimate, paired_mean_difference
 from in9.evaluation.records import Record, from_digits, unpacked
 
-if TYPE_CHECKING:
-    from in9.study.study import Study
-
-LOOKED_INTO = ("original", "mixed_rand")
-"""The training sets whose models get saliency maps (figure 6 of the paper)."""
-
 SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
 
 
+@dataclass(frozen=True)
 class Focus:
     """How much one or several equal models (seeds) look at the foreground by one method, from saliency records.
 
@@ -32,17 +24,30 @@ class Focus:
     enlarged.
     """
 
-    def __init__(self, records: Sequence[Record], method: str) -> None:
+    labels: np.ndarray
+    right: np.ndarray
+    area: np.ndarray
+    mass: np.ndarray
+    pointing: np.ndarray
+    mass_swapped: np.ndarray
+    pointing_swapped: np.ndarray
+    empty: int
+    map_side: int
+
+    @classmethod
+    def of_records(cls, records: Sequence[Record], method: str) -> Focus:
+        """From the saliency records of equal models."""
         results = [record.results for record in records]
-        scores = [one["methods"][method] for one in results]
-        self.labels = from_digits(results[0]["labels"])
-        self.right = np.stack([from_digits(one["predictions"]) == self.labels for one in results])
-        self.area = np.stack([unpacked(one["area"]) for one in results])
-        self.mass, self.pointing, self.mass_swapped, self.pointing_swapped = (
-            np.stack([unpacked(one[score]) for one in scores]) for score in SCORES[:4]
+        scores = [result["methods"][method] for result in results]
+        labels = from_digits(results[0]["labels"])
+        return cls(
+            labels=labels,
+            right=np.stack([from_digits(result["predictions"]) == labels for result in results]),
+            area=np.stack([unpacked(result["area"]) for result in results]),
+            **{name: np.stack([unpacked(score[name]) for score in scores]) for name in SCORES[:4]},
+            empty=int(sum(from_digits(score["empty"]).sum() for score in scores)),
+            map_side=int(scores[0]["map_side"]),
         )
-        self.empty = int(sum(from_digits(one["empty"]).sum() for one in scores))
-        self.map_side = int(scores[0]["map_side"])
 
     def mean(self, score: str = "mass") -> Estimate:
         """The class-balanced mean of one of ``SCORES``, with its interval."""
@@ -64,23 +69,3 @@ class Focus:
         if not kept.any():
             return None
         return paired_mean_difference(getattr(self, score)[:, kept], getattr(other, score)[:, kept], self.labels[kept])
-
-
-def looked_into(study: Study) -> dict[str, dict[str, Focus]]:
-    """The focus of the models trained on each of ``LOOKED_INTO``: method of the profile -> training set -> focus.
-
-    Empty where a study that does not compute has no records of it.
-    """
-    wanted, options = study.recipes(LOOKED_INTO), study.profile.saliency
-    if not study.available("saliency", wanted, **options):
-        return {}
-    records = study.measure("saliency", wanted, **options)
-    return {method: by_training_set(records, method) for method in options["methods"]}
-
-
-def by_training_set(records: Sequence[Record], method: str) -> dict[str, Focus]:
-    """The focus of the models of each training set, all seeds together; empty without records."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.settings["recipe"]["train_on"], []).append(record)
-    return {train_on: Focus(members, method) for train_on, members in groups.items()}

@@ -57,7 +57,7 @@ def saliency_maps(
     if classes is None:
         with torch.no_grad(), _undisturbed(classifier):
             classes = torch.cat([classifier(batch).argmax(1) for batch in images.split(batch_size)])
-    if len(classes) != len(images) or not all(0 <= one < NUM_CLASSES for one in classes.tolist()):
+    if len(classes) != len(images) or not all(0 <= label < NUM_CLASSES for label in classes.tolist()):
         raise ValueError(f"classes must hold a class from 0 to {NUM_CLASSES - 1} for each of {len(images)} images")
     parts = images.split(batch_size), classes.split(batch_size)
     with torch.enable_grad(), _undisturbed(classifier):
@@ -78,7 +78,7 @@ def _gradcam(
     try:
         with GradCAM(classifier, [layer]) as explain:
             for batch, wanted in zip(images, classes, strict=True):
-                maps.append(explain(batch, [ClassifierOutputTarget(one) for one in wanted.tolist()]))
+                maps.append(explain(batch, [ClassifierOutputTarget(label) for label in wanted.tolist()]))
     finally:
         handle.remove()
     return maps

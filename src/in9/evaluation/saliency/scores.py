@@ -1,9 +1,9 @@
-"""Saliency: where in an image a classifier finds its class, and how much of that is the object (paper, figure 6).
+"""Saliency scores: how much of a saliency map lies on the object (paper, figure 6).
 
-The paper shows maps of two models and does not name the method that made them. Here there are two methods, and the
-mask turns each map into two numbers: the share of the map's mass that lies on the foreground, and the pointing game,
-whether the map's maximum lies there. A map that says nothing gets the foreground's share of the image in both. Objects
-are near the middle and coarse maps have habits of their own, so each image is scored with the other images' maps, too.
+The paper shows maps of two models and does not name the method that made them. Here the mask turns each map into two
+numbers: the share of the map's mass that lies on the foreground, and the pointing game, whether the map's maximum lies
+there. An empty map gets the foreground's share of the image in both. Objects tend to be near the middle, and so do
+maps; therefore each image is also scored with the maps of the other images.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 from in9.data.dataset import Dataset
 from in9.data.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
 from in9.errors import unknown
-from in9.evaluation.adversarial.pairs import chosen_rows
+from in9.evaluation.adversarial.pairs import attacked_rows
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import packed, to_digits
 from in9.evaluation.saliency.maps import BATCH_SIZE, METHODS, map_side, saliency_maps
 from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import Classifier
 
-CLASSES = ("true", "predicted")
+EXPLAINED_CLASSES = ("true", "predicted")
 
 
 class Scores(NamedTuple):
@@ -40,7 +40,7 @@ class Scores(NamedTuple):
 def distributions(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each map scaled to the sum 1, and a map that is alike at its maxima and zero elsewhere, of sum 1: float64.
 
-    ``maps`` is float [N, S, S], 0 or more. A map of zeros points everywhere alike, in both.
+    ``maps`` is float [N, S, S], 0 or more. A map of zeros becomes uniform in both.
     """
     if maps.ndim != 3 or not np.isfinite(maps).all() or (maps < 0).any():
         raise ValueError(f"maps of shape {maps.shape} must be [N, S, S], finite and 0 or more")
@@ -63,7 +63,9 @@ def foreground_scores(maps: np.ndarray, masks: np.ndarray) -> Scores:
     return Scores(mass, highest, masks.mean((1, 2), dtype=np.float64), maps.max((1, 2)) == 0)
 
 
-def measure(classifier: Classifier, dataset: Dataset, device: torch.device, options: dict[str, Any]) -> dict[str, Any]:
+def measure_saliency(
+    classifier: Classifier, dataset: Dataset, device: torch.device, options: dict[str, Any]
+) -> dict[str, Any]:
     """The results of a saliency record: the scores of each image by each method, as text.
 
     ``_swapped`` is what the image's mask scores with the maps of the other images, on average.
@@ -72,11 +74,11 @@ def measure(classifier: Classifier, dataset: Dataset, device: torch.device, opti
     """
     variant, of = options["variant"], options.get("of", "true")
     check_variants([variant])
-    if of not in CLASSES:
-        raise unknown("class to explain", of, CLASSES)
+    if of not in EXPLAINED_CLASSES:
+        raise unknown("class to explain", of, EXPLAINED_CLASSES)
     pool = load_pool(dataset, "test", device=device)
     drawn = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
-    chosen = torch.from_numpy(chosen_rows(pool, options["per_class"])).to(device)
+    chosen = torch.from_numpy(attacked_rows(pool, options["per_class"])).to(device)
     predictions: list[Tensor] = []
     parts: dict[str, list[Scores]] = {method: [] for method in options["methods"]}
     sums = {method: np.zeros((2, *pool.images.shape[-2:])) for method in parts}
@@ -97,14 +99,14 @@ def measure(classifier: Classifier, dataset: Dataset, device: torch.device, opti
     batches = [pool.masks[rows, 0].cpu().numpy() for rows in chosen.split(BATCH_SIZE)]
     for method, scores in parts.items():
         own = Scores(*map(np.concatenate, zip(*scores, strict=True)))
-        every = [np.concatenate([(masks * one).sum((1, 2)) for masks in batches]) for one in sums[method]]
+        totals = [np.concatenate([(masks * part).sum((1, 2)) for masks in batches]) for part in sums[method]]
         others = max(len(chosen) - 1, 1)
         results["area"] = packed(own.area)
         results["methods"][method] = {
             "mass": packed(own.mass),
             "pointing": packed(own.pointing),
-            "mass_swapped": packed((every[0] - own.mass) / others),
-            "pointing_swapped": packed((every[1] - own.pointing) / others),
+            "mass_swapped": packed((totals[0] - own.mass) / others),
+            "pointing_swapped": packed((totals[1] - own.pointing) / others),
             "empty": to_digits(own.empty),
             "map_side": map_side(classifier, pool.images[:1], method),
         }
@@ -129,7 +131,7 @@ def examples(
     device = next(iter(classifiers.values())).mean.device
     pool = load_pool(dataset, "test", device=device)
     members = [torch.nonzero(pool.labels == label)[:, 0] for label in range(NUM_CLASSES)]
-    rows = torch.stack([one[number % len(one)] for one in members])
+    rows = torch.stack([rows[number % len(rows)] for rows in members])
     images, classes = pool.images[rows], pool.labels[rows]
     maps = {
         (name, method): saliency_maps(classifier, images, classes, method)

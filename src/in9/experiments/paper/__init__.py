@@ -21,6 +21,7 @@ from importlib import resources
 import pandas as pd
 
 from in9.errors import unknown
+from in9.taxonomy import TITLES
 
 TABLES = (
     "train_test_matrix",  # table 5: nine training sets on nine test sets, ResNet-50
@@ -35,18 +36,6 @@ TABLES = (
     "facts",  # single numbers that claims need, by key
 )
 
-TEST_SETS = (
-    "original",
-    "only_bg_b",
-    "only_bg_t",
-    "no_fg",
-    "only_fg",
-    "mixed_same",
-    "mixed_rand",
-    "mixed_next",
-    "in9l",
-)
-
 
 @dataclass(frozen=True)
 class Fact:
@@ -57,11 +46,6 @@ class Fact:
     where: str
     trust: str
     note: str = ""
-
-
-def tables() -> tuple[str, ...]:
-    """The names that ``table`` knows."""
-    return TABLES
 
 
 @cache
@@ -80,10 +64,15 @@ def table(name: str) -> pd.DataFrame:
     return _read(name).copy()
 
 
+def network_names() -> dict[str, str]:
+    """What the networks of the tables are called on a page: key -> name."""
+    return dict(_read("networks").itertuples(index=False))
+
+
 def train_test_matrix() -> pd.DataFrame:
-    """Table 5: accuracy in percent, training sets down and test sets across, both ordered as ``TEST_SETS``."""
+    """Table 5: accuracy in percent, training sets down and test sets across, both in the order of ``TITLES``."""
     wide = table("train_test_matrix").pivot(index="train", columns="test", values="accuracy")
-    return wide.loc[list(TEST_SETS), list(TEST_SETS)]
+    return wide.loc[list(TITLES), list(TITLES)]
 
 
 def bg_gap() -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""Engines: where units of work run. ``local`` is processes of this machine, ``ray`` the machines of a Ray cluster.
+"""Engines: where jobs run. ``local`` is processes of this machine, ``ray`` the machines of a Ray cluster.
 
-Both run the same units, on one thread each, so their records agree.
+Both run the same jobs, on one thread each, so their records agree.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from typing import Any
 import torch
 
 from in9.data.dataset import Dataset
-from in9.data.workers import deaf_to_interrupts, start_worker
+from in9.data.processes import interrupts_blocked, start_worker
 from in9.errors import In9Error, plain_disk_errors, unknown
 from in9.evaluation.records import Record, Store
-from in9.study.jobs import Unit, run_unit
+from in9.study.jobs import Job, run_job
+from in9.study.workspace import Workspace
 from in9.training.loop import Stopped, pick_device
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
-RETRIES = 3  # of a unit whose worker on Ray died
-PATIENCE = 30.0  # seconds for a cancelled unit to end
+RETRIES = 3  # of a job whose worker on Ray died
+PATIENCE = 30.0  # seconds for a cancelled job to end
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # or what Ray says of a worker that died would be on the page
@@ -37,20 +38,20 @@ RAY_SETTINGS = {
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_worker_niceness": "0",  # like a worker of the local engine
 }
-"""For Ray's environment, where the user has not set them."""
+"""For Ray's environment, unless the user has set them."""
 
-Finished = Generator[tuple[Unit, Record], None, None]
+Finished = Generator[tuple[Job, Record], None, None]
 
 
 def torch_context() -> BaseContext:
-    """How processes that need torch are started: forked from one that has imported it, where the system has that.
+    """The way to start processes that need torch: forked from a process that has imported it, if the system can.
 
-    Importing torch takes several seconds of a core; so it is paid once for a program, not once for each process.
+    Importing torch takes several seconds of a core, which are then paid once for a program, not once for each process.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", run_unit.__module__])
+    context.set_forkserver_preload(["torch._dynamo", run_job.__module__])
     return context
 
 
@@ -62,19 +63,27 @@ def engine_named(name: str | None = None) -> str:
     return chosen
 
 
-def run_units(units: Sequence[Unit], device: str = "auto", jobs: int | None = None, engine: str = "local") -> Finished:
-    """Run units side by side with an engine and yield each with its record as it finishes.
+def run_jobs(
+    jobs: Sequence[Job],
+    workspace: Workspace,
+    device: str = "auto",
+    workers: int | None = None,
+    engine: str = "local",
+) -> Finished:
+    """Run jobs side by side with an engine and yield each with its record as it finishes.
 
-    A unit that fails stops the rest; what has finished stays recorded. Raises what the unit raised.
+    A job that fails stops the rest; what has finished stays recorded. Raises what the job raised.
     """
-    return ENGINES[engine_named(engine)](units, device, jobs)
+    return ENGINES[engine_named(engine)](jobs, workspace, device, workers)
 
 
 # ----------------------------------------------------------------------------------------------------- this machine
 
 
-def run_in_processes(units: Sequence[Unit], device: str = "auto", jobs: int | None = None) -> Finished:
-    """Run units on this machine: the engine ``local``.
+def run_in_processes(
+    jobs: Sequence[Job], workspace: Workspace, device: str = "auto", workers: int | None = None
+) -> Finished:
+    """Run jobs on this machine: the engine ``local``.
 
     On a CPU there are as many processes as cores, one thread each: independent trainings scale better than threads.
     On GPUs there is one process for each, which sees no other.
@@ -82,19 +91,19 @@ def run_in_processes(units: Sequence[Unit], device: str = "auto", jobs: int | No
     chosen = pick_device(device)
     on_gpu = chosen.type == "cuda"
     gpus: list[str] = visible_gpus() if on_gpu and chosen.index is None else []  # cuda:1 is that one alone
-    jobs = min(len(units), jobs or (max(1, len(gpus)) if on_gpu else os.cpu_count() or 1))
-    if jobs <= 1:
-        for unit in units:
-            yield unit, run_unit(unit, str(chosen), _Worker.check)
+    workers = min(len(jobs), workers or (max(1, len(gpus)) if on_gpu else os.cpu_count() or 1))
+    if workers <= 1:
+        for job in jobs:
+            yield job, run_job(job, workspace, str(chosen), _Worker.check)
         return
     context = torch_context()
     stop, places = context.Event(), context.SimpleQueue()
-    for number in range(jobs):
+    for number in range(workers):
         places.put(gpus[number % len(gpus)] if gpus else None)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(stop, places))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(stop, places))
     try:
-        with deaf_to_interrupts():
-            waiting = {pool.submit(_run_in_worker, unit, str(chosen)): unit for unit in units}
+        with interrupts_blocked():
+            waiting = {pool.submit(_run_in_worker, job, workspace, str(chosen)): job for job in jobs}
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -130,37 +139,39 @@ def _start_worker(stop: Any, places: Any) -> None:
         os.environ[VISIBLE_GPUS] = gpu  # read when this process first uses a GPU, and it has not yet
 
 
-def _run_in_worker(unit: Unit, device: str) -> Record:
+def _run_in_worker(job: Job, workspace: Workspace, device: str) -> Record:
     _Worker.check(-1, 0.0)  # what was handed out before the parent asked to stop need not begin
-    return run_unit(unit, device, _Worker.check)
+    return run_job(job, workspace, device, _Worker.check)
 
 
 # -------------------------------------------------------------------------------------------------------------- Ray
 
 
-def run_on_ray(units: Sequence[Unit], device: str = "auto", jobs: int | None = None) -> Finished:
-    """Run units on the Ray cluster of RAY_ADDRESS or of this machine, or on one that is started for them.
+def run_on_ray(jobs: Sequence[Job], workspace: Workspace, device: str = "auto", workers: int | None = None) -> Finished:
+    """Run jobs on the Ray cluster of RAY_ADDRESS or of this machine, or on one that is started for them.
 
-    Each takes one core, and a GPU where there are some; ``jobs`` is how many run at once (default: as many as fit). A
-    unit whose worker dies is run again, from its checkpoint if it finds it. Raises In9Error without Ray, for a cluster
+    Each takes one core, and a GPU if there are some; ``workers`` is how many run at once (default: as many as fit). A
+    job whose worker dies is run again, from its checkpoint if it finds it. Raises In9Error without Ray, for a cluster
     that does not answer, and for a machine that does not have the data.
     """
     with _cluster() as ray:
-        where = _device(device, ray.cluster_resources().get("GPU", 0))
-        remote = ray.remote(num_cpus=1, num_gpus=int(where == "cuda"), max_retries=RETRIES)(_run_in_task)
-        ahead: list[Unit] = list(reversed(units))
-        running: dict[Any, Unit] = {}
+        target = _device(device, ray.cluster_resources().get("GPU", 0))
+        remote = ray.remote(num_cpus=1, num_gpus=int(target == "cuda"), max_retries=RETRIES)(_run_in_task)
+        ahead: list[Job] = list(reversed(jobs))
+        running: dict[Any, Job] = {}
         try:
             while ahead or running:
-                while ahead and (jobs is None or len(running) < jobs):
-                    unit = ahead.pop()
-                    running[remote.remote(unit, where, Dataset(unit.dataset).hash)] = unit
+                while ahead and (workers is None or len(running) < workers):
+                    job = ahead.pop()
+                    content = Dataset(workspace.dataset(job.profile.data)).hash
+                    running[remote.remote(job, workspace, target, content)] = job
                 for task in ray.wait(list(running))[0]:
-                    unit = running.pop(task)
-                    record = _result(ray, task, unit)
-                    with plain_disk_errors(unit.records):
-                        Store(unit.records).write(record)  # where disks are not shared it lies only over there
-                    yield unit, record
+                    job = running.pop(task)
+                    record = _result(ray, task, job)
+                    with plain_disk_errors(workspace.measured):
+                        # Where disks are not shared it lies only over there.
+                        Store(workspace.measured / job.profile.name).write(record)
+                    yield job, record
         finally:
             for task in running:
                 ray.cancel(task, force=True)  # at once: what lies on disk is whole at any time
@@ -211,7 +222,7 @@ def _answers(address: str) -> None:
 
 
 def _device(device: str, gpus: float) -> str:
-    """What a unit runs on in a cluster with so many GPUs; each sees only the one that Ray gives it."""
+    """What a job runs on in a cluster with so many GPUs; each sees only the one that Ray gives it."""
     if device.startswith("cuda") and not gpus:
         raise In9Error(f"Device {device!r} cannot be used: the Ray cluster has no GPU; try --device cpu.")
     if gpus and (device == "auto" or device.startswith("cuda")):
@@ -219,22 +230,24 @@ def _device(device: str, gpus: float) -> str:
     return "cpu" if device == "auto" else str(pick_device(device))
 
 
-def _run_in_task(unit: Unit, device: str, content: str) -> Record:
-    """Run a unit on the machine that Ray chose. Raises In9Error if it does not have the dataset of that content."""
-    if not unit.dataset.is_dir() or Dataset(unit.dataset).hash != content:
+def _run_in_task(job: Job, workspace: Workspace, device: str, content: str) -> Record:
+    """Run a job on the machine that Ray chose. Raises In9Error if it does not have the dataset of that content."""
+    folder = workspace.dataset(job.profile.data)
+    if not folder.is_dir() or Dataset(folder).hash != content:
         raise In9Error(
-            f"{platform.node()} does not have this run's data in {unit.dataset}: put the project on a disk that all "
+            f"{platform.node()} does not have this run's data in {folder}: put the project on a disk that all "
             "machines share, or build the data on each of them under the same IN9_HOME."
         )
-    return run_unit(unit, device)
+    return run_job(job, workspace, device)
 
 
-def _result(ray: Any, task: Any, unit: Unit) -> Record:
-    """The record of a task that has ended. Raises what the unit raised, and In9Error if its workers died."""
+def _result(ray: Any, task: Any, job: Job) -> Record:
+    """The record of a task that has ended. Raises what the job raised, and In9Error if its workers died."""
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, In9Error) else error) from None
     except ray.exceptions.RayError as error:
         died = f"its workers died ({type(error).__name__}); perhaps memory ran out"
-        raise In9Error(f"Training on {unit.recipe.train_on} was given up: {died}.") from error
+        subject = job.profile.name if job.recipe is None else f"Training on {job.recipe.train_on}"
+        raise In9Error(f"{subject} was given up: {died}.") from error

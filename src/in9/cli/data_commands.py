@@ -1,0 +1,61 @@
+"""Commands for data: fetch, build and export a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from in9.cli.options import assignments
+from in9.errors import unknown
+
+
+def build(
+    source: Annotated[str, typer.Argument(help="synthetic, tiny-imagenet or imagenet.")],
+    out: Annotated[Path, typer.Argument(help="The folder that will hold the dataset.")],
+    archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the split into training and test images.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A source's option as name=value.")] = None,
+) -> None:
+    """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was."""
+    from in9.data.build import build as build_dataset
+    from in9.data.sources import open_source
+
+    options = assignments(set_ or []) | ({"archive": archive} if archive is not None else {})
+    dataset = build_dataset(open_source(source, **options), out, workers=workers, seed=seed)
+    counts = dataset.outcomes()
+    table = counts.pivot_table(index="outcome", columns="class", values="count", aggfunc="sum", fill_value=0)
+    table = table.reindex(columns=dataset.manifest["classes"]).assign(total=lambda rows: rows.sum(axis=1))
+    typer.echo(table.sort_values("total", ascending=False).to_string())
+    accepted = counts[counts["outcome"] == "accepted"].groupby("split")["count"].sum()
+    sizes = ", ".join(f"{number} {split}" for split, number in accepted.items())
+    typer.echo(f"{dataset.path}: {len(dataset.table)} images; with a good mask {sizes}; hash {dataset.hash}")
+
+
+def export(
+    dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
+    out: Annotated[Path, typer.Argument(help="The folder that will hold the authors' layout.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    seed: Annotated[int, typer.Option(help="Decides the backgrounds of the mixed variants.")] = 0,
+) -> None:
+    """Write the eight variants and the masks of one split in the layout of the authors' test archive."""
+    from in9.data.dataset import Dataset
+    from in9.data.export import export as export_dataset
+
+    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed)}")
+
+
+def fetch(
+    what: Annotated[str, typer.Argument(help="tiny-imagenet or released.")],
+    to: Annotated[Path | None, typer.Option(help="Where it goes; default: the user's cache.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another place to fetch it from.")] = None,
+    checksum: Annotated[str | None, typer.Option(help="What to expect, as sha256:... or md5:...")] = None,
+) -> None:
+    """Download Tiny ImageNet, or the authors' test set; a download that is stopped goes on where it was."""
+    from in9.data.downloads import FETCHABLE
+
+    if what not in FETCHABLE:
+        raise unknown("dataset to fetch", what, FETCHABLE)
+    typer.echo(FETCHABLE[what](to, url=url, checksum=checksum))

@@ -1,0 +1,151 @@
+"""Commands for a profile: the book, trainings, measurements, records and claims."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from in9.cli.options import DEVICE, ENGINE, JOBS, PROFILE, assignments
+
+
+def book(
+    profile: PROFILE = "control",
+    only: Annotated[list[str] | None, typer.Option(help="A chapter's number or name; may be given again.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A chapter's parameter as name=value.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Run chapters again that are up to date.")] = False,
+    recorded: Annotated[bool, typer.Option("--recorded", help="Draw the project's records; compute nothing.")] = False,
+    engine: ENGINE = None,
+) -> None:
+    """Run the chapters and render the book into build/<profile>/html.
+
+    With --recorded the numbers are those of the project's records (profile tiny): no data and no GPU are needed.
+    """
+    from in9.book.claims_page import markdown
+    from in9.book.render import run_book
+    from in9.experiments.measuring import experiments_of
+    from in9.experiments.measuring import measure as measure_experiments
+    from in9.study.study import Study
+
+    study = Study(profile, recorded=recorded, compute=False, engine=engine)
+
+    def prepare(chapters: Sequence[str]) -> None:
+        measure_experiments(Study(study.profile, engine=engine), experiments_of(chapters), say=typer.echo)
+
+    run_book(
+        study.profile,
+        only=only or (),
+        parameters=assignments(set_ or []) | ({"recorded": True} if recorded else {}),
+        fresh=fresh,
+        engine=engine,
+        fragments={"claims.md": lambda: markdown(study)},
+        prepare=None if recorded else prepare,
+        say=typer.echo,
+    )
+
+
+def train(
+    profile: PROFILE = "control",
+    on: Annotated[list[str] | None, typer.Option(help="A variant, or in9l; may be given again. Default: all.")] = None,
+    device: DEVICE = "auto",
+    engine: ENGINE = None,
+    jobs: JOBS = None,
+) -> None:
+    """Train a profile's classifiers, evaluate them on every test set and print accuracy and BG-Gap."""
+    from in9.evaluation.records import predictions_of
+    from in9.experiments.backgrounds_suffice import accuracies, gaps
+    from in9.study.jobs import evaluations
+    from in9.study.study import Study
+    from in9.training.recipe import TRAINING_SETS
+
+    study = Study(profile, device=device, engine=engine, jobs=jobs)
+    sets = list(dict.fromkeys(on)) if on else list(TRAINING_SETS)
+    groups = {name: evaluations(study.profile, study.profile.recipes_on([name])) for name in sets}
+    models = study.read(groups, predictions_of)
+    cells = accuracies(models)
+    wide = cells.pivot(index="train", columns="test", values="accuracy").loc[sets]
+    typer.echo(wide[list(dict.fromkeys(cells["test"]))].round(1).to_string())
+    typer.echo(gaps(models).round(1).to_string(index=False))
+
+
+def measure(
+    profile: PROFILE = "control",
+    only: Annotated[list[str] | None, typer.Option(help="A part, such as matrix; may be given again.")] = None,
+    device: DEVICE = "auto",
+    engine: ENGINE = None,
+    jobs: JOBS = None,
+) -> None:
+    """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
+
+    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, trials, levels, masks,
+    suspects, smaller, finer, dial.
+    """
+    from in9.experiments.measuring import experiments_named
+    from in9.experiments.measuring import measure as measure_experiments
+    from in9.study.study import Study
+
+    chosen = experiments_named(only or ())
+    measure_experiments(Study(profile, device=device, engine=engine, jobs=jobs), chosen, say=typer.echo)
+
+
+def rerun(
+    profile: PROFILE = "tiny",
+    on: Annotated[str, typer.Option(help="A variant, or in9l.")] = "original",
+    seed: Annotated[int | None, typer.Option(help="A seed that the record does not have; default: the next.")] = None,
+    device: DEVICE = "auto",
+) -> None:
+    """Train one network anew and say whether it agrees with the project's record; exit status 1 if it does not."""
+    from in9.experiments.measuring import rerun as train_again
+    from in9.study.study import Study
+
+    frame = train_again(Study(profile, device=device), on, seed)
+    typer.echo(frame.round(1).to_string(index=False))
+    agree = int(frame["agrees"].sum())
+    typer.echo(f"{agree} of {len(frame)} agree: the intervals of record and re-run overlap")
+    if agree < len(frame):
+        sys.exit(1)
+
+
+def records(
+    profile: PROFILE = "tiny",
+    committed: Annotated[bool, typer.Option(help="The project's records instead of this machine's.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Copy what the chapters read here to the project's.")] = False,
+) -> None:
+    """List what has been measured: one line for each record; or keep it as part of the project."""
+    from in9.evaluation.records import Store
+    from in9.study.study import Study
+
+    if keep:
+        from in9.experiments.measuring import keep as keep_records
+
+        for path in keep_records(Study(profile, compute=False)):
+            typer.echo(path if path.is_file() else f"{path}: removed, no chapter reads it")
+        return
+    study = Study(profile, recorded=committed)
+    stored = Store(study.records / study.profile.name).all()
+    for record in stored:
+        facts = record.provenance
+        typer.echo(f"{record.kind:<12} {record.name:<24} {facts['when']} {facts['seconds']:>8.1f} s  {record.key}")
+    typer.echo(f"{len(stored)} records")
+
+
+def claims(
+    profile: Annotated[str | None, typer.Option(help="Default: control; with --committed tiny.")] = None,
+    committed: Annotated[bool, typer.Option(help="The project's records instead of this machine's.")] = False,
+) -> None:
+    """Print what the paper finds, its numbers, ours and the verdicts, from what was measured; nothing is computed."""
+    from in9.experiments import verdicts as claimed
+    from in9.study.study import REFERENCE, Study
+
+    name = profile or (REFERENCE if committed else "control")
+    typer.echo(claimed.text(Study(name, recorded=committed, compute=False)))
+
+
+def sync(check: Annotated[bool, typer.Option(help="Only say which pairs differ.")] = False) -> None:
+    """Write each chapter's .ipynb from its .py, without outputs."""
+    from in9.book.notebooks import sync_notebooks
+
+    for path in sync_notebooks(check=check):
+        typer.echo(f"wrote {path}")

