@@ -32,11 +32,12 @@ from itertools import pairwise
 
 import in9
 from in9.experiments import controls, paper
-from in9.plots import charts, curves, tables
+from in9.plots import curves, style, tables
+from in9.taxonomy import CHANCE
 
 study = in9.Study(profile, recorded=recorded)
 dial = controls.dial(study)
-positions = controls.dial_studies(study)
+positions = controls.dial_profiles(study.profile)
 first, last = min(dial), max(dial)
 gaps = [found["gap"].value for found in dial.values()]
 negative = [found["control"] for found in dial.values()]
@@ -55,9 +56,9 @@ tables.glue(
     paste_last=dial[last]["paste"],
     pull_first=dial[first]["pull"],
     pull_last=dial[last]["pull"],
-    dial_data=f"{len(dial)} control sets, {positions[first].profile.source_options['per_class']} images a class in each",
+    dial_data=f"{len(dial)} control sets, {positions[first].source_options['per_class']} images a class in each",
 )
-options = positions[first].profile
+options = positions[first]
 tables.markdown(
     f"Each of the {len(dial)} positions has {options.source_options['per_class']} drawn images a class, of "
     f"{options.source_options['image_size']} x {options.source_options['image_size']} pixels, and trains a "
@@ -73,15 +74,15 @@ tables.markdown(
 # An interval of 95 % misses the truth one time in twenty, so with many positions one miss is no alarm; several are.
 
 # %% mystnb={"figure": {"caption": "What the measures say at each position of the dial rho, after training on Original; bands are 95 % intervals.", "name": "fig-dial"}, "image": {"alt": "Three panels over the dial rho. At the top, differences in points: the BG-Gap beside two controls, Mixed-Same minus a second draw of it and Original minus Mixed-Same. In the middle, accuracy on Original and on Only-BG-T, and the chance level. At the bottom, how often a wrong answer is the background's class, beside any other wrong class."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 every = controls.frame(dial)
 panels = {
     "difference, points": every[every["series"].isin(["gap", "paste", "control"])],
     "accuracy, %": every[every["series"].isin(["original", "only_bg_t"])],
     "share of answers, %": every[every["series"].isin(["towards", "elsewhere"])],
 }
-references = {"accuracy, %": [curves.chance()], "difference, points": [(0, "")]}
-curves.lines(panels, "rho", "rho: how much the background says of the class", curves.QUANTITIES, references)
+references = {"accuracy, %": [(100 * CHANCE, "chance")], "difference, points": [(0, "")]}
+curves.lines(panels, "rho", "rho: how much the background says of the class", style.QUANTITY_LOOKS, references)
 
 # %% [markdown]
 # The third panel is a check of another kind. If a background misleads, wrong answers should be *the background's class*
@@ -163,8 +164,8 @@ tables.side_by_side(
 #
 # ## Try it yourself
 #
-# Ask one position of the dial for its whole matrix: `positions[last].matrix(["original", "mixed_rand"])`. Does training on
-# Mixed-Rand bring the gap to zero even where the background tells everything?
+# Train on Mixed-Rand at one position of the dial: `study.of_profile(positions[last]).answers("mixed_rand").gap()`. Does that
+# bring the gap to zero even where the background tells everything?
 #
 # ## Next
 #

@@ -39,12 +39,12 @@ import in9
 from in9.data.source import MaskRule
 from in9.data.sources.tiny_imagenet import TinyImageNet
 from in9.data.variants import VARIANTS
-from in9.experiments import paper
-from in9.plots import charts, tables
+from in9.experiments import image_counts, paper
+from in9.plots import pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
-outcomes = study.outcomes()
+outcomes = image_counts.outcomes(study)
 kept = outcomes[outcomes["outcome"] == "accepted"]
 by_split = kept.groupby("split")["count"].sum()
 tables.glue(
@@ -67,11 +67,11 @@ tables.markdown(f"Profile `{profile}`. {study.profile.about}")
 # and lets the new background show through wherever the object itself is exactly black; `faithful=True` does the same.
 
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
-charts.photo_style()
+style.use("jpeg")
 if study.has_images:
-    grid = charts.picture_grid(study.gallery(), [TITLES[variant] for variant in VARIANTS])
+    grid = pictures.picture_grid(image_counts.gallery(study), [TITLES[variant] for variant in VARIANTS])
 else:
-    grid = charts.no_images()
+    grid = pictures.no_images()
 grid
 # %% [markdown]
 # ## How many images, and why the others were left out
@@ -120,7 +120,7 @@ tables.side_by_side(
     "images",
     {"train": "training, each variant", "test": "test, each variant", "in9l": "training, IN-9L"},
     {key: int(value) for key, value in facts.items()},
-    {origin: sizes(source.outcomes()) for origin, source in study.origins.items()},
+    {origin: sizes(image_counts.outcomes(source)) for origin, source in study.origins.items()},
 )
 
 # %% [markdown]
@@ -138,7 +138,7 @@ tables.side_by_side(
 # ## Try it yourself
 #
 # Which objects of a class are hard to tell in *Only-FG*, where the background is gone? Run
-# `study.gallery(number=3)` for other images, or build a dataset from your own copy of Tiny ImageNet with
+# `image_counts.gallery(study, number=3)` for other images, or build a dataset from your own copy of Tiny ImageNet with
 # `in9 build tiny-imagenet data/tiny --archive tiny-imagenet-200.zip`.
 #
 # ## Next

@@ -22,19 +22,20 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9.experiments import paper
-from in9.plots import charts, tables
-from in9.taxonomy import TITLES
+from in9.experiments import backgrounds_suffice, paper
+from in9.experiments.backgrounds_suffice import MATRIX
+from in9.plots import charts, style, tables
+from in9.taxonomy import CHANCE, TITLES
 
 study = in9.Study(profile, recorded=recorded)
-matrices = {origin: source.matrix() for origin, source in study.origins.items()}
+matrices = {origin: backgrounds_suffice.accuracies(MATRIX.read(source)) for origin, source in study.origins.items()}
 tables.glue(
     bg_t_own=study.answers("only_bg_t").accuracy("only_bg_t"),
     bg_t_original=study.answers("only_bg_t").accuracy("original"),
     outline=study.answers("original").difference("no_fg", "only_bg_b"),
     paper_outline=paper.fact("original_no_fg_over_only_bg_b").value,
     data_name=study.profile.name,
-    chance=charts.CHANCE_PERCENT,
+    chance=100 * CHANCE,
     paper_epochs=paper.fact("recipe_epochs").value,
     paper_pixels=paper.fact("recipe_crop").value,
 )
@@ -44,9 +45,9 @@ tables.markdown(study.describe())
 # ## The whole matrix
 
 # %% mystnb={"figure": {"caption": "Accuracy in percent (every class counts the same) of classifiers trained on one set (rows) and tested on another (columns).", "name": "fig-matrix"}, "image": {"alt": "Heat maps of nine training sets by nine test sets, the paper's above ours. The diagonal is bright; training on backgrounds alone stays well above chance on whole images; training on Mixed-Next fails where the background misleads."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 panels = {"The paper: ResNet-50": paper.table("train_test_matrix")}
-panels |= {tables.panel_title(origin, profile): matrix for origin, matrix in matrices.items()}
+panels |= {style.panel_title(origin, study.profile.name): matrix for origin, matrix in matrices.items()}
 charts.matrix_heatmaps(panels)
 # %% [markdown]
 # ## Paper, record, this run
@@ -104,8 +105,8 @@ tables.side_by_side(
 #
 # ## Try it yourself
 #
-# Train on one more set and look at its row: `study.matrix(["mixed_next"])`. Why does training on Mixed-Next, where the
-# background always names the *next* class, do worse than chance on Only-BG-T?
+# Look at one training set more closely: `study.answers("mixed_next").accuracy("only_bg_t")`. Why does training on Mixed-Next,
+# where the background always names the *next* class, do worse than chance on Only-BG-T?
 #
 # ## Next
 #

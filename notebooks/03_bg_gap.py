@@ -33,8 +33,10 @@ import pandas as pd
 
 import in9
 from in9.evaluation import estimates
-from in9.experiments import paper, trainings
-from in9.plots import charts, tables
+from in9.experiments import backgrounds_suffice, paper
+from in9.experiments.backgrounds_suffice import MATRIX
+from in9.experiments.bg_gap import ARCHITECTURES
+from in9.plots import charts, style, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
@@ -49,10 +51,10 @@ tables.glue(
 tables.markdown(study.describe())
 
 # %% mystnb={"figure": {"caption": "BG-Gap in points after training on each set; lines are 95 % intervals (the paper gives none).", "name": "fig-gap"}, "image": {"alt": "A dot plot of the BG-Gap for nine training sets in the paper, our record and this run. Training on Mixed-Rand has a gap near zero, training on whole images a clear one, training on Mixed-Same the largest of those that keep the object."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 published = paper.bg_gap().query("where == 'table 5'").rename(columns={"training": "train", "bg_gap": "gap"})
 frames = [published.assign(origin="paper", low=float("nan"), high=float("nan"))]
-frames += [source.gaps().assign(origin=origin) for origin, source in sources.items()]
+frames += [backgrounds_suffice.gaps(MATRIX.read(source)).assign(origin=origin) for origin, source in sources.items()]
 order = ["mixed_rand", "only_fg", "original", "in9l", "mixed_same", "mixed_next", "no_fg", "only_bg_t", "only_bg_b"]
 charts.intervals(pd.concat(frames), "train", "gap", order, "BG-Gap, points")
 # %% [markdown]
@@ -96,8 +98,8 @@ tables.side_by_side(
 # they learn nothing.
 
 # %% mystnb={"figure": {"caption": "BG-Gap in points of networks of different architecture, all trained on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-networks"}, "image": {"alt": "A dot plot of the BG-Gap of the paper's five architectures and of our small network, in the paper, in our record and in this run, as far as each was measured."}} tags=["hide-input"]
-charts.chart_style()
-networks = {origin: trainings.architectures(source) for origin, source in sources.items()}
+style.use("svg")
+networks = {origin: ARCHITECTURES.read(source) for origin, source in sources.items()}
 theirs = paper.table("models").query("training == 'in9l'").replace({"model": {"shufflenet": "shufflenet_v2_x1_0"}})
 theirs = theirs.pivot(index="model", columns="test", values="accuracy").sort_values("bg_gap")
 every = list(dict.fromkeys([*theirs.index, *(name for found in networks.values() for name in found)]))
@@ -109,9 +111,9 @@ frames = [
 for origin, found in networks.items():
     rows = [{"network": name, "origin": origin} | one.gap().in_percent()._asdict() for name, one in found.items()]
     frames.append(pd.DataFrame(rows).rename(columns={"value": "gap"}))
-drawn = pd.concat(frames)
-drawn["network"] = drawn["network"].map(charts.network)
-charts.intervals(drawn, "network", "gap", list(map(charts.network, every)), "BG-Gap, points")
+shown = pd.concat(frames)
+shown["network"] = shown["network"].map(style.network_title)
+charts.intervals(shown, "network", "gap", list(map(style.network_title, every)), "BG-Gap, points")
 
 # %% table={"caption": "Networks of different architecture, trained on IN-9L: how long, how accurate, and their BG-Gap.", "name": "tab-networks"} tags=["hide-input"]
 tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
@@ -120,7 +122,7 @@ tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on O
 def cells(found):
     rows = {}
     for name, one in found.items():
-        rows[name, "epochs"] = one.records[0].settings["recipe"]["epochs"]
+        rows[name, "epochs"] = one.models[0].recipe["epochs"]
         rows |= {(name, test): one.gap() if test == "gap" else one.accuracy(test) for test in tests}
     return rows
 
@@ -128,7 +130,7 @@ def cells(found):
 tables.side_by_side(
     "trained on IN-9L",
     {
-        (name, test): f"{charts.network(name)}: {label}"
+        (name, test): f"{style.network_title(name)}: {label}"
         for name in every
         for test, label in ({"epochs": "epochs"} | tests).items()
     },
@@ -170,7 +172,7 @@ tables.table(
 # ## Try it yourself
 #
 # Does the gap shrink if the network sees fewer pixels of background? Train with tighter crops:
-# `study.answers("original", augmentation=in9.training.augmentation.Augmentation(smallest_crop=0.9)).gap()`.
+# `study.answers("original", augmentation={"smallest_crop": 0.9}).gap()`.
 #
 # ## Next
 #

@@ -32,13 +32,13 @@ import pandas as pd
 
 import in9
 from in9.data.variants import load_pool
-from in9.evaluation.adversarial.attacks import ATTACKED, attacked
 from in9.experiments import paper
-from in9.plots import charts, tables
+from in9.experiments.adversarial_backgrounds import ADVERSARIAL, ATTACKED
+from in9.plots import charts, curves, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: (source, found) for origin, source in study.origins.items() if (found := attacked(source))}
+runs = {origin: (source, found) for origin, source in study.origins.items() if (found := ADVERSARIAL.read(source))}
 ours = runs[study.origin][1]
 foregrounds, backgrounds, pairs = ours["in9l"].sizes
 tables.glue(
@@ -61,7 +61,7 @@ tables.markdown(
 # eight classes can be turned into a class by some background of that class.
 
 # %% mystnb={"figure": {"caption": "Objects of other classes that some background of the target class turns into that class, after training on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-fooled"}, "image": {"alt": "A dot plot with nine rows, one for each target class: the share of objects of other classes that at least one background of that class fools, in the paper, in our record where there is one, and in this run."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 table = paper.table("adversarial")
 published = table.query("measure == 'fooled_any'").set_index("target")["value"]
 frames = [pd.DataFrame({"target": published.index, "value": published.to_numpy()}).assign(origin="paper")]
@@ -81,18 +81,18 @@ charts.success_histograms(pd.concat(rates), CLASS_NAMES)
 # is filled with tiles of what surrounds it.
 
 # %% mystnb={"figure": {"caption": "The most adversarial backgrounds of each class in this run, best first; below each, its attack success rate after training on IN-9L.", "name": "fig-adversarial"}, "image": {"alt": "A grid of background pictures: nine rows, one for each class, and up to five columns, the most adversarial first. The box of the object is filled with tiles; below each picture stands its attack success rate in percent."}} tags=["hide-input"]
-charts.photo_style()
+style.use("jpeg")
 best = ours["in9l"].best(5)
 shown = min(map(len, best.values()))
 if study.has_images:
     tiles = load_pool(study.dataset, "test").tiles.permute(0, 2, 3, 1).numpy()
-    grid = charts.picture_grid(
+    grid = pictures.picture_grid(
         {name: [tiles[row] for row in part["row"][:shown]] for name, part in best.items()},
         [f"rank {rank}" for rank in range(1, shown + 1)],
         {name: [f"{value:.0f} %" for value in part["value"][:shown]] for name, part in best.items()},
     )
 else:
-    grid = charts.no_images()
+    grid = pictures.no_images()
 grid
 
 # %% [markdown]
@@ -104,11 +104,11 @@ grid
 # this line.
 
 # %% mystnb={"figure": {"caption": "Vulnerable foregrounds (targeted rule) against the number of backgrounds that each meets, after training on IN-9L; bands are 95 % intervals, the square is the paper's number.", "name": "fig-growth"}, "image": {"alt": "A line that rises with the number of backgrounds on a logarithmic axis, for our record where there is one and for this run, and one point for the paper at its 4,050 backgrounds."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 headline = {"backgrounds": int(paper.fact("backgrounds").value), "value": paper.fact("vulnerable").value}
 frames = [pd.DataFrame([headline]).assign(origin="paper", low=float("nan"), high=float("nan"))]
 frames += [found["in9l"].growth().assign(origin=origin) for origin, (_, found) in runs.items()]
-charts.vulnerability_growth(pd.concat(frames))
+curves.vulnerability_growth(pd.concat(frames))
 
 
 # %% [markdown]
@@ -208,7 +208,7 @@ tables.side_by_side(
 #
 # Which rule do fewer backgrounds change more? Compare `ours["in9l"].growth("targeted")` with
 # `ours["in9l"].growth("untargeted")`. For challenge accuracy alone on a model of your own, use
-# `in9.evaluation.adversarial.pairs.challenge`, which stops at each object's first error.
+# `in9.challenge`, which stops at each object's first error.
 #
 # ## Next
 #

@@ -24,18 +24,19 @@ recorded = False
 
 # %% tags=["hide-input"]
 import in9
-from in9.experiments import paper, trainings
-from in9.plots import charts, curves, tables
+from in9.evaluation.predictions import gain
+from in9.experiments import mixed_rand_training, paper
+from in9.experiments.mixed_rand_training import MIXED_TRAININGS
+from in9.plots import charts, curves, style, tables
 from in9.taxonomy import TITLES
 
-names = ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := trainings.trained(source, names))}
+runs = {origin: found for origin, source in study.origins.items() if (found := MIXED_TRAININGS.read(source))}
 ours = runs[study.origin]
 tables.glue(
-    gain_next=trainings.gain(ours, "mixed_rand", "mixed_next"),
-    gain_rand=trainings.gain(ours, "mixed_rand", "mixed_rand"),
-    loss=trainings.gain(ours, "original", "original", over="mixed_rand"),
+    gain_next=gain(ours["mixed_rand"], ours["original"], "mixed_next"),
+    gain_rand=gain(ours["mixed_rand"], ours["original"], "mixed_rand"),
+    loss=gain(ours["original"], ours["mixed_rand"], "original"),
     gap_mixed_rand=ours["mixed_rand"].gap(),
     gap_original=ours["original"].gap(),
     paper_gain_next=paper.fact("mixed_rand_gain_next").value,
@@ -55,10 +56,10 @@ tables.markdown(study.describe())
 # only Mixed-Next rewards.
 
 # %% mystnb={"figure": {"caption": "Accuracy in this run on each test set (rows) after each training (colours); lines are 95 % intervals, dotted is chance.", "name": "fig-trainings"}, "image": {"alt": "A dot plot with eight rows, one for each test variant, and five colours, one for each training set: accuracy in percent with its interval."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 tests = ["original", "mixed_same", "mixed_rand", "mixed_next", "only_fg", "no_fg", "only_bg_b", "only_bg_t"]
-cells = trainings.by_test(ours, tests).rename(columns={"training": "origin"})
-charts.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, looks=curves.TRAININGS)
+cells = mixed_rand_training.by_test(ours, tests).rename(columns={"training": "origin"})
+charts.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, looks=style.WAY_LOOKS)
 
 # %% [markdown]
 # ## The trade-off
@@ -67,8 +68,11 @@ charts.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, l
 # on Original: best is the lower right corner.
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap after each training; crosses are 95 % intervals (the paper gives none).", "name": "fig-tradeoff"}, "image": {"alt": "One panel for the paper, one for our record where there is one, one for this run. Each point is a training set. Training on Original lies at the upper right, on Mixed-Rand near a gap of zero and further left, on Mixed-Next below zero."}} tags=["hide-input"]
-panels = {"The paper (Mixed-Rand drawn once)": trainings.published_tradeoff()}
-panels |= {tables.panel_title(origin, profile): trainings.tradeoff(models) for origin, models in runs.items()}
+panels = {"The paper (Mixed-Rand drawn once)": mixed_rand_training.published_tradeoff()}
+panels |= {
+    style.panel_title(origin, study.profile.name): mixed_rand_training.tradeoff(models)
+    for origin, models in runs.items()
+}
 curves.tradeoff(panels)
 
 
@@ -82,9 +86,9 @@ def numbers(models, name="mixed_rand"):
     if not {name, "original"} <= set(models):
         return {}
     return {
-        (name, "next"): trainings.gain(models, name, "mixed_next"),
-        (name, "rand"): trainings.gain(models, name, "mixed_rand"),
-        (name, "loss"): trainings.gain(models, "original", "original", over=name),
+        (name, "next"): gain(models[name], models["original"], "mixed_next"),
+        (name, "rand"): gain(models[name], models["original"], "mixed_rand"),
+        (name, "loss"): gain(models["original"], models[name], "original"),
         (name, "gap"): models[name].gap(),
         (name, "only_bg_t"): models[name].accuracy("only_bg_t"),
     }
@@ -127,7 +131,7 @@ tables.side_by_side(
 def anew(models):
     if not {"mixed_rand", "mixed_rand_once"} <= set(models):
         return {}
-    return {test: trainings.gain(models, "mixed_rand", test, over="mixed_rand_once") for test in tests[:5]}
+    return {test: gain(models["mixed_rand"], models["mixed_rand_once"], test) for test in tests[:5]}
 
 
 tables.side_by_side(

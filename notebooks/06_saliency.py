@@ -51,9 +51,9 @@ import pandas as pd
 
 import in9
 from in9.evaluation.saliency import scores
-from in9.evaluation.saliency.focus import LOOKED_INTO as trained
-from in9.evaluation.saliency.focus import looked_into
-from in9.plots import charts, tables
+from in9.experiments.object_focus import LOOKED_INTO as trained
+from in9.experiments.object_focus import focus
+from in9.plots import charts, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 methods = {
@@ -62,7 +62,7 @@ methods = {
     "gradient": "input gradient",
 }
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := looked_into(source))}
+runs = {origin: found for origin, source in study.origins.items() if (found := focus(source))}
 ours = runs[study.origin]
 coarse, finer = ours["gradcam"], ours["gradcam_finer"]
 tables.glue(
@@ -82,28 +82,28 @@ tables.markdown(f"{study.describe()} Maps are of {len(finer['original'].labels):
 # the stage before the last, and the input gradient. Where Grad-CAM is dark throughout, nothing speaks for the class.
 
 # %% mystnb={"figure": {"caption": "One test image of each class with the edge of its mask, and maps of the true class by two methods for two classifiers: bright is what speaks for the class.", "name": "fig-saliency"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and five columns: the image with its object outlined, Grad-CAM of the classifier trained on Original and of that trained on Mixed-Rand, and the input gradients of both."}} tags=["hide-input"]
-charts.photo_style()
+style.use("jpeg")
 short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
 if study.compute:
-    classifiers = {name: study.classifier(study.recipe(name)) for name in trained}
+    classifiers = {name: study.classifier(study.profile.recipe_on(name)) for name in trained}
     shown = scores.examples(classifiers, study.dataset, list(short))
-    grid = charts.picture_grid(
+    grid = pictures.picture_grid(
         {
-            name: [charts.outlined(shown.images[row], shown.masks[row])]
-            + [charts.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
+            name: [pictures.outlined(shown.images[row], shown.masks[row])]
+            + [pictures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
             for row, name in enumerate(CLASS_NAMES)
         },
         ["image", *(f"{short[method]}\n{TITLES[name]}" for name, method in shown.maps)],
     )
 else:
-    grid = charts.no_images()
+    grid = pictures.no_images()
 grid
 
 # %% [markdown]
 # {numref}`fig-mass` has the mass on the object by all three kinds of map.
 
 # %% mystnb={"figure": {"caption": "Share of the map's mass on the object, by method and training set, and the object's share of the image; lines are 95 % intervals. The paper has no number.", "name": "fig-mass"}, "image": {"alt": "A dot plot with one row for the object's share of the image and two rows for each of three methods: the mass on the object after training on Original and after training on Mixed-Rand, in our record where there is one and in this run."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 rows = {("gradcam", "area"): "chance: share of the image"}
 rows |= {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained}
 
@@ -185,9 +185,9 @@ tables.side_by_side(
 # ## Try it yourself
 #
 # Does it matter which class is asked for? Measure the maps of the predicted class:
-# `study.measure("saliency", study.recipes(trained), **study.profile.saliency, of="predicted")`, and read them with
-# `by_training_set`. Or take other test images in {numref}`fig-saliency` with
-# `saliency.examples(classifiers, study.dataset, number=3)`.
+# `jobs_of(study.profile, "saliency", study.profile.recipes_on(trained), **study.profile.saliency, of="predicted")` has the
+# jobs, `study.measure` runs them and `study.find` gives the record of each. Or take other test images in {numref}`fig-saliency` with
+# `scores.examples(classifiers, study.dataset, number=3)`.
 #
 # ## Next
 #

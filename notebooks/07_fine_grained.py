@@ -52,7 +52,7 @@ import pandas as pd
 
 import in9
 from in9.experiments import fine_grained, paper
-from in9.plots import charts, tables
+from in9.plots import charts, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = in9.Study(profile, recorded=recorded)
@@ -83,10 +83,10 @@ tables.markdown(study.describe())
 # with their background; orange bands are images that gain one.
 
 # %% mystnb={"figure": {"caption": "From the prediction on the full image to that on the foreground and that on the background, for three classifiers of this run; widths are shares of the test images.", "name": "fig-flow"}, "image": {"alt": "Three flow diagrams, one for each classifier. Each has three columns, for the full image, the foreground and the background, with a bar for right and a bar for wrong answers. Bands between the bars are coloured by category. Blue bands lead from right on the full image to wrong on the foreground, orange bands from wrong to right, grey bands stay on their side."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 charts.flow(
     {f"Trained on {TITLES[name]}": fine_grained.paths(study.answers(name)) for name in trained},
-    {part: f"{part}: {TITLES[test]}" for part, test in fine_grained.PARTS.items()},
+    {part: f"{part}: {TITLES[test]}" for part, test in fine_grained.ASPECTS.items()},
     fine_grained.CATEGORIES,
 )
 
@@ -97,7 +97,7 @@ charts.flow(
 # the very same wrong class as the background alone ({glue:text}`misled` % of the images).
 
 # %% mystnb={"figure": {"caption": "The categories after training on Original, in percent of the test images; lines are 95 % intervals, squares what the paper's text names.", "name": "fig-categories"}, "image": {"alt": "A dot plot of the share of test images in each category: Required and Fools with their parts, BG Irrelevant, and the images that the background misleads to its own wrong class, in the paper where known, in our record where there is one, and in this run."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 names = {
     "required": "BG or BG+FG Required",
     "bg_required": "– BG Required",
@@ -170,7 +170,7 @@ tables.side_by_side(
 # classifier trained on Original answers.
 
 # %% mystnb={"figure": {"caption": "Two test images of each category (rows) as full image, foreground and background; below each the answer of the classifier trained on Original, with a tick if it is right. Empty fields: the category has fewer images.", "name": "fig-categories-examples"}, "image": {"alt": "A grid of pictures with five rows, one for each category. Each row has two images, each shown three times: whole, with its object on a random background, and as background alone. Below each picture stands the predicted class."}} tags=["hide-input"]
-charts.photo_style()
+style.use("jpeg")
 
 
 def answer(picture):
@@ -180,13 +180,13 @@ def answer(picture):
 if study.has_images:
     shown = fine_grained.examples(study.answers("original"), study.dataset, number=2)
     blank = study.dataset.images[0] * 0 + 255
-    grid = charts.picture_grid(
+    grid = pictures.picture_grid(
         {label: [one[0] if one else blank for one in shown[name]] for name, label in fine_grained.CATEGORIES.items()},
-        [*fine_grained.PARTS, *fine_grained.PARTS],
+        [*fine_grained.ASPECTS, *fine_grained.ASPECTS],
         {label: [answer(one) for one in shown[name]] for name, label in fine_grained.CATEGORIES.items()},
     )
 else:
-    grid = charts.no_images()
+    grid = pictures.no_images()
 grid
 
 # %% [markdown]

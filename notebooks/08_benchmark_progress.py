@@ -32,7 +32,7 @@ import pandas as pd
 
 import in9
 from in9.experiments import benchmark_progress, controls, paper
-from in9.plots import charts, curves, tables
+from in9.plots import curves, style, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
@@ -72,7 +72,8 @@ tables.glue(
     protocol_high=paper.fact("protocol_gap_high").value,
 )
 lines = [
-    f"- {tables.ORIGINS[origin].capitalize()}: {benchmark_progress.describe(found)}" for origin, found in scored.items()
+    f"- {tables.ORIGIN_TITLES[origin].capitalize()}: {benchmark_progress.describe(found)}"
+    for origin, found in scored.items()
 ]
 tables.markdown("\n".join(lines))
 
@@ -81,10 +82,10 @@ tables.markdown("\n".join(lines))
 # one network; the bands are what the choice of networks leaves open for the line.
 
 # %% mystnb={"figure": {"caption": "Accuracy on each variant against accuracy on ImageNet, one point for each network, with least-squares lines. Thin lines are 95 % intervals of the points, bands those of the lines. The paper prints no number for Mixed-Next and No-FG.", "name": "fig-progress"}, "image": {"alt": "Panels for Original, Mixed-Same, Mixed-Rand, Mixed-Next, No-FG and Only-BG-T with the same axes: accuracy on ImageNet across, accuracy on the variant upwards. Each shows the paper's networks where it prints them, those of our record and of this run where there are any, and a line through each."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 shown = ("original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_bg_t")
-readme = charts.ORIGINS["paper"] | {"label": "its authors' README", "marker": "^"}
-looks = {"paper": charts.ORIGINS["paper"], "readme": readme} | charts.ORIGINS
+readme = style.ORIGIN_LOOKS["paper"] | {"label": "its authors' README", "marker": "^"}
+looks = {"paper": style.ORIGIN_LOOKS["paper"], "readme": readme} | style.ORIGIN_LOOKS
 points = pd.concat([frame.assign(series=origin) for origin, frame in frames.items()])
 points = pd.concat([points, published[published["where"] == benchmark_progress.README].assign(series="readme")])
 bands = pd.concat([benchmark_progress.bands(frame).assign(series=origin) for origin, frame in frames.items()])

@@ -31,11 +31,13 @@ recorded = False
 
 # %% tags=["hide-input"]
 import in9
-from in9.experiments import paper, trainings
-from in9.plots import charts, curves, tables
+from in9.experiments import paper
+from in9.experiments.mixed_rand_training import tradeoff
+from in9.experiments.what_helps import REMEDIES
+from in9.plots import curves, style, tables
 
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := trainings.remedies(source))}
+runs = {origin: found for origin, source in study.origins.items() if (found := REMEDIES.read(source))}
 ours = runs[study.origin]
 tables.glue(
     **{f"gap_{name}": ours[name].gap() for name in ("original", "half", "head")},
@@ -49,8 +51,8 @@ tables.markdown(study.describe(study.profile.remedy_seeds))
 # {numref}`tab-remedies` says how many models of each training there are.
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap for each remedy; crosses are 95 % intervals.", "name": "fig-remedies"}, "image": {"alt": "One panel for our record where there is one, one for this run. Training on Original lies at the top, training on Mixed-Rand at the bottom near a gap of zero, the half-and-half training and the retrained last layer between or beside them."}} tags=["hide-input"]
-charts.chart_style()
-curves.tradeoff({tables.panel_title(origin, profile): trainings.tradeoff(models) for origin, models in runs.items()})
+style.use("svg")
+curves.tradeoff({style.panel_title(origin, study.profile.name): tradeoff(models) for origin, models in runs.items()})
 
 # %% [markdown]
 # ## Paper, record, this run
@@ -73,7 +75,7 @@ published |= {(n, "gap"): table5.loc[n, "mixed_same"] - table5.loc[n, "mixed_ran
 labels = {"original": "on Original, %", "mixed_rand": "on Mixed-Rand, %", "gap": "BG-Gap, points", "seeds": "seeds"}
 tables.side_by_side(
     "training",
-    {(name, key): f"{curves.TRAININGS[name]['label']}: {label}" for name in ours for key, label in labels.items()},
+    {(name, key): f"{style.WAY_LOOKS[name]['label']}: {label}" for name in ours for key, label in labels.items()},
     published,
     {origin: numbers(models) for origin, models in runs.items()},
 )
@@ -89,8 +91,8 @@ tables.side_by_side(
 def cost(models):
     rows = {}
     for name, one in models.items():
-        whole, head = trainings.seconds(one), trainings.seconds(one, "head_seconds")
-        machine = one.records[0].provenance
+        whole, head = one.training_seconds(), one.training_seconds("head_seconds")
+        machine = one.models[0].provenance
         took = f"{whole:,.0f}" if head is None else f"{whole:,.0f} ({head:.1f})"
         rows[name] = f"{took} on {machine['gpu'] or machine['processor']}"
     return rows
@@ -98,7 +100,7 @@ def cost(models):
 
 tables.side_by_side(
     "training, s",
-    {name: curves.TRAININGS[name]["label"] for name in ours},
+    {name: style.WAY_LOOKS[name]["label"] for name in ours},
     {},
     {origin: cost(models) for origin, models in runs.items()},
 )

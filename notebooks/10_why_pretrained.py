@@ -33,19 +33,21 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9.experiments import controls, paper, trainings
-from in9.plots import charts, curves, tables
+from in9.evaluation.predictions import gap_change
+from in9.experiments import controls, paper, why_pretrained
+from in9.experiments.why_pretrained import SMALLER
+from in9.plots import curves, style, tables
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
-finer = {origin: trainings.finer(source) for origin, source in sources.items()}
-smaller = {origin: trainings.smaller(source) for origin, source in sources.items()}
+finer = {origin: why_pretrained.finer(source) for origin, source in sources.items()}
+smaller = {origin: SMALLER.read(source) for origin, source in sources.items()}
 classes, shares = finer[study.origin], smaller[study.origin]
 
 
 def change(levels):
     """The BG-Gap at the highest level minus that at the lowest."""
-    return trainings.gap_change(levels[max(levels)], levels[min(levels)])
+    return gap_change(levels[max(levels)], levels[min(levels)])
 
 
 gaps = paper.bg_gap().query("model == 'resnet50' and where == 'table 2'").set_index("training")["bg_gap"]
@@ -70,7 +72,7 @@ tables.markdown(study.describe(study.profile.level_seeds, **study.profile.level_
 
 # %% tags=["hide-input"]
 def frames(found, quantity, *more):
-    parts = [trainings.level_frame(levels).assign(series=origin) for origin, levels in found.items()]
+    parts = [why_pretrained.level_frame(levels).assign(series=origin) for origin, levels in found.items()]
     return pd.concat([*more, *(part[part["quantity"] == quantity] for part in parts if len(part))])
 
 
@@ -85,7 +87,7 @@ def panels(found, *published):
 # ## Finer classes
 
 # %% mystnb={"figure": {"caption": "BG-Gap and accuracy on Original against the number of training classes; bands are 95 % intervals. The paper prints its gap at the two ends, and no accuracy.", "name": "fig-finer"}, "image": {"alt": "Two panels over the number of training classes on a logarithmic axis: the BG-Gap in the paper at its two ends, in our record where there is one and in this run; and the accuracy on Original."}} tags=["hide-input"]
-charts.chart_style()
+style.use("svg")
 ends = {paper.fact(f"{end}_classes").value: paper.fact(f"{end}_bg_gap").value for end in ("coarsest", "finest")}
 published = pd.DataFrame({"level": list(ends), "value": list(ends.values())})
 published = published.assign(series="paper", low=float("nan"), high=float("nan"))

@@ -31,7 +31,7 @@ from in9.plots import tables
 
 study = in9.Study(profile, recorded=recorded)
 nothing = tables.markdown("This book was drawn from records alone, which have neither images nor networks.")
-explore.pairs(explore.set_stage(study, trained_on)) if study.compute else nothing
+explore.pairs(study, trained_on) if study.compute else nothing
 
 # %% [markdown]
 # ## The dial

@@ -41,23 +41,25 @@ import pandas as pd
 
 import in9
 from in9.data.sources.tiny_imagenet import TinyImageNet
-from in9.experiments import paper, trainings, why_we_differ
-from in9.plots import charts, curves, tables
+from in9.evaluation.predictions import gain
+from in9.experiments import paper, why_we_differ
+from in9.experiments.why_we_differ import AS_IT_IS, EVERY_BACKGROUND, LEVELS, SUSPECTS, TRIALS
+from in9.plots import charts, curves, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L
 
 study = in9.Study(profile, recorded=recorded)
 sources = study.origins
-levels = {origin: found for origin, source in sources.items() if (found := why_we_differ.levels(source))}
+levels = {origin: found for origin, source in sources.items() if (found := LEVELS.read(source))}
 effects = {origin: why_we_differ.effects(source) for origin, source in sources.items()}
 published = paper.train_test_matrix().loc["original"]
 theirs = {test: float(published[test]) for test in ("original", "only_bg_t")} | {
     "gap": paper.fact("bg_gap_original").value
 }
 ours, added = levels[study.origin], effects[study.origin]
-own = ours[why_we_differ.AS_IT_IS]
-less = [name for name in ours if name.endswith("detail")]
-fewer = [name for name in ours if name.endswith("images")]
+own = ours[AS_IT_IS]
+less = [suspect.label for suspect in ours if suspect.what == "detail"]
+fewer = [suspect.label for suspect in ours if suspect.what == "images"]
 thirds = {origin: why_we_differ.object_sizes(source).set_index("third") for origin, source in sources.items()}
 large = next(iter(thirds.values()))  # in the record, where there is one
 masks = {origin: why_we_differ.mask_changes(source) for origin, source in sources.items()}
@@ -108,21 +110,19 @@ tables.markdown(study.describe())
 
 # %% table={"caption": "Recipes tried on the validation images, trained on Original with one seed: accuracy, and what the change adds.", "name": "tab-trials"} tags=["hide-input"]
 def tried(origin, source):
-    found = why_we_differ.trials(source)
+    found = TRIALS.read(source)
     rows = []
     for name in why_we_differ.ranked(found):
         one = found[name]
-        added = (
-            trainings.gain(found, name, IN9L, over=why_we_differ.AS_IT_IS) if name != why_we_differ.AS_IT_IS else None
-        )
+        added = gain(one, found[AS_IT_IS.label], IN9L) if name != AS_IT_IS.label else None
         rows.append(
             {
-                "recipe": f"**{name}**" if name == why_we_differ.AS_IT_IS else name,
+                "recipe": f"**{name}**" if name == AS_IT_IS.label else name,
                 "changes": why_we_differ.in_words(source.profile.trials.get(name, {}), source.profile.recipe),
                 "accuracy, %": one.accuracy(IN9L),
                 "adds, points": added,
-                "training, s": round(one.records[0].results["training"]["seconds"]),
-                "of": tables.ORIGINS[origin],
+                "training, s": round(one.models[0].training["seconds"]),
+                "of": tables.ORIGIN_TITLES[origin],
             }
         )
     return rows
@@ -139,38 +139,38 @@ tables.table(rows) if rows else tables.markdown("This profile tries no other rec
 # are to be compared with the lighter recipe where there is one, else with the recipe as it is.
 
 # %% tags=["hide-input"]
-names = list(dict.fromkeys(name for found in levels.values() for name in found))
+names = list(dict.fromkeys(suspect.label for found in levels.values() for suspect in found))
 
 
-def drawn(quantity):
+def rows_of(quantity):
     rows = [{"level": "the paper", "value": theirs[quantity], "origin": "paper"}]
     for origin, found in levels.items():
-        for name, one in found.items():
+        for suspect, one in found.items():
             estimate = one.gap() if quantity == "gap" else one.accuracy(quantity)
-            rows.append({"level": name, "origin": origin} | estimate.in_percent()._asdict())
+            rows.append({"level": suspect.label, "origin": origin} | estimate.in_percent()._asdict())
     return pd.DataFrame(rows, columns=["level", "origin", "value", "low", "high"])
 
 
 # %% mystnb={"figure": {"caption": "Accuracy on whole images after training on Original, as it is and with one suspect changed; lines are 95 % intervals (the paper gives none).", "name": "fig-suspects-accuracy"}, "image": {"alt": "A dot plot: one row for the paper, one for the profile's training as it is, and one for each change of the recipe, of the detail and of the number of images; the accuracy on whole images in our record and in this run."}} tags=["hide-input"]
-charts.chart_style()
-charts.intervals(drawn("original"), "level", "value", ["the paper", *names], "accuracy on Original, %")
+style.use("svg")
+charts.intervals(rows_of("original"), "level", "value", ["the paper", *names], "accuracy on Original, %")
 
 # %% mystnb={"figure": {"caption": "BG-Gap after training on Original, as it is and with one suspect changed; lines are 95 % intervals (the paper gives none).", "name": "fig-suspects-gap"}, "image": {"alt": "A dot plot with the same rows: the BG-Gap in points, in the paper, in our record and in this run."}} tags=["hide-input"]
-charts.intervals(drawn("gap"), "level", "value", ["the paper", *names], "BG-Gap, points")
+charts.intervals(rows_of("gap"), "level", "value", ["the paper", *names], "BG-Gap, points")
 
 # %% table={"caption": "Networks of these figures: epochs, images, and how many seeds.", "name": "tab-suspect-seeds"} tags=["hide-input"]
 rows = []
 for origin, found in levels.items():
-    for name, one in found.items():
-        recipe, training = one.records[0].settings["recipe"], one.records[0].results["training"]
+    for suspect, one in found.items():
+        recipe, training = one.models[0].recipe, one.models[0].training
         rows.append(
             {
-                "trained on Original": name,
+                "trained on Original": suspect.label,
                 "network": f"`{recipe['architecture']}`",
                 "epochs": recipe["epochs"],
                 "images": training["images"],
                 "seeds": len(one.seeds),
-                "of": tables.ORIGINS[origin],
+                "of": tables.ORIGIN_TITLES[origin],
             }
         )
 tables.table(rows)
@@ -190,7 +190,7 @@ quantities = {
 
 
 def numbers(origin):
-    one = levels[origin][why_we_differ.AS_IT_IS]
+    one = levels[origin][AS_IT_IS]
     ours = {quantity: one.gap() if quantity == "gap" else one.accuracy(quantity) for quantity in quantities}
     away = {(quantity, "distance"): theirs[quantity] - ours[quantity].in_percent().value for quantity in quantities}
     return {(quantity, "own"): value for quantity, value in ours.items()} | away | effects[origin]
@@ -227,7 +227,7 @@ tables.table(
             "masks grown by, pixels": f"{row['pixels']:+d}".replace("+0", "0"),
             "foreground, %": row["share"],
             "BG-Gap, points": interval(row),
-            "of": tables.ORIGINS[origin],
+            "of": tables.ORIGIN_TITLES[origin],
         }
         for origin, frame in masks.items()
         for row in frame.to_dict("records")
@@ -248,7 +248,7 @@ tables.table(
             "objects": row["third"],
             "foreground, %": row["share"],
             "BG-Gap, points": interval(row),
-            "of": tables.ORIGINS[origin],
+            "of": tables.ORIGIN_TITLES[origin],
         }
         for origin, source in sources.items()
         for row in why_we_differ.object_sizes(source).to_dict("records")
@@ -262,7 +262,7 @@ tables.table(
 # suspects, for networks trained on Original (the paper attacks one trained on IN-9L):
 
 # %% table={"caption": "Attacks on networks trained on Original, in percent of the objects, as it is and with one suspect changed.", "name": "tab-suspects-attacks"} tags=["hide-input"]
-attacked = {origin: why_we_differ.attacks(source) for origin, source in sources.items()}
+attacked = {origin: SUSPECTS.read(source) for origin, source in sources.items()}
 rows = [
     {
         "trained on Original": f"the paper, trained on {TITLES[IN9L]}",
@@ -271,20 +271,20 @@ rows = [
         "of those right on Original": None,
         "challenge accuracy": float(paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]),
         "weakest target class": float(paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()),
-        "of": tables.ORIGINS["paper"],
+        "of": tables.ORIGIN_TITLES["paper"],
     }
 ]
 for origin, found in attacked.items():
-    for name, one in found.items():
+    for suspect, one in found.items():
         rows.append(
             {
-                "trained on Original": name,
+                "trained on Original": suspect.label,
                 "backgrounds": one.sizes[1],
                 "vulnerable, targeted": one.vulnerable(),
                 "of those right on Original": one.vulnerable_if_right(),
                 "challenge accuracy": one.challenge(),
                 "weakest target class": one.weakest(),
-                "of": tables.ORIGINS[origin],
+                "of": tables.ORIGIN_TITLES[origin],
             }
         )
 tables.table(rows)
@@ -298,7 +298,7 @@ tables.table(rows)
 targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
 rows = []
 for origin, found in attacked.items():
-    few, many = found[why_we_differ.base(found)], found[why_we_differ.EVERY_BACKGROUND]
+    few, many = found[why_we_differ.base(found)], found[EVERY_BACKGROUND]
     for label, name in enumerate(CLASS_NAMES):
         rows.append(
             {
@@ -308,7 +308,7 @@ for origin, found in attacked.items():
                 "fooled": few.fooled(label),
                 "every background": int((many.background_labels == label).sum()),
                 "fooled by any": many.fooled(label),
-                "of": tables.ORIGINS[origin],
+                "of": tables.ORIGIN_TITLES[origin],
             }
         )
 tables.table(rows)
@@ -336,8 +336,8 @@ tables.table(rows)
 # ## Try it yourself
 #
 # What does a quarter of the images *and* half of the detail give? Write
-# `study.answers("original", architecture=study.profile.recipe.architecture + "/2", fraction=0.25).gap()`. Add a recipe of your
-# own to `trials` of a profile in `src/in9/profiles.py`, and `in9 measure --only trials` tries it.
+# `study.answers("original", architecture=study.profile.recipe.architecture + "/2", fraction=0.25).gap()`. Add a table
+# `[trials."my recipe"]` to a profile of your own, and `in9 measure --only trials --profile my.toml` tries it.
 #
 # ## Next
 #
