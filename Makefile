@@ -21,13 +21,14 @@ test: lint  ## lint, check types, run the tests
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m pytest
 
-lint: $(READY)  ## check style and formatting
+lint: $(READY)  ## check style, formatting and which room imports which
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 sync: $(READY)  ## write anew what is derived: each .ipynb from its .py, README's numbers from records/
 	$(VENV)/bin/in9 sync
-	$(VENV)/bin/python -m in9.readme
+	$(VENV)/bin/python -m in9.book.readme
 
 bench: $(READY)  ## measure the promises of speed, in minutes
 	$(VENV)/bin/python benchmarks/run.py

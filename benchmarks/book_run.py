@@ -35,7 +35,7 @@ def run(profile: str = PROFILE) -> dict[str, Any]:
         for name in NEEDED:
             source = root / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, Path(folder) / name)
-        command = [sys.executable, "-c", "from in9.cli import main; main()", "book", "--profile", profile]
+        command = [sys.executable, "-c", "from in9.cli.main import main; main()", "book", "--profile", profile]
         started, highest = time.monotonic(), 0
         environment = {**os.environ, HOME_VARIABLE: folder}
         book = subprocess.Popen(command, cwd=folder, env=environment, stdout=sys.stderr)

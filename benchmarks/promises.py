@@ -23,9 +23,9 @@ from in9.data.dataset import Dataset
 from in9.data.export import export
 from in9.data.sources import open_source
 from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
-from in9.evaluation.adversarial.pairs import all_pairs, challenge, chosen_rows
-from in9.evaluation.predictions import predict_variant
-from in9.study.profile import profile_named
+from in9.evaluation.adversarial.pairs import all_pairs, attacked_rows, start_search
+from in9.evaluation.predictions import predict_variant, search_batch_size
+from in9.study.profile import load_profile
 from in9.training.loop import train
 from in9.training.networks import Classifier
 from in9.training.recipe import Recipe
@@ -147,7 +147,7 @@ class Bench:
 
     def recipe(self, train_on: str, epochs: int) -> Recipe:
         """The recipe of the profile ``control``, for so many epochs."""
-        base = profile_named("control").recipe
+        base = load_profile("control").recipe
         return replace(base, architecture=self.sizes.architecture, train_on=train_on, epochs=epochs)
 
     @cached_property
@@ -193,7 +193,7 @@ class Bench:
 
     def all_pairs(self) -> Figure:
         """Some foregrounds of each class on some backgrounds of each class."""
-        (batches, size), rows = self.ready, chosen_rows(self.pool, self.sizes.paired)
+        (batches, size), rows = self.ready, attacked_rows(self.pool, self.sizes.paired)
         detail = {"pairs": len(rows) ** 2, "their_batch": size}
         return in_turn(
             lambda: self._forward(batches, len(rows) ** 2),
@@ -217,7 +217,7 @@ class Bench:
         return self._challenge(train(self.recipe("mixed_rand", self.sizes.epochs), self.lessons)[0])
 
     def _challenge(self, classifier: Classifier) -> Figure:
-        rows = chosen_rows(self.pool, self.sizes.challenged)
+        rows = attacked_rows(self.pool, self.sizes.challenged)
         names = {Path(self.pool.ids[row]).stem for row in rows}
         found = sorted((self.exported / "only_bg_t" / "val").glob("*/*.png"))
         files = [path for path in found if path.stem in names]
@@ -228,8 +228,9 @@ class Bench:
             return 1
 
         def ours() -> int:
-            done = challenge(classifier, self.pool, rows, rows)
-            answers["ours"] = done.vulnerable, done.composites
+            search, answer = start_search(classifier, self.pool, rows, rows)
+            size = search_batch_size(self.pool.images.shape[-1], self.pool.device)
+            answers["ours"] = search.run(answer, "untargeted", size), search.composites
             return 1
 
         figure = in_turn(theirs, ours, self.sizes.slow_rounds, self.device, alone=not self.loaders)

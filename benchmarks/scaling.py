@@ -50,11 +50,11 @@ def _prepared(number: int, folder: Path) -> tuple[Any, Any]:
 
     from in9.data.dataset import Dataset
     from in9.data.variants import load_pool
-    from in9.study.profile import profile_named
+    from in9.study.profile import load_profile
     from in9.training.loop import fresh_classifier
 
     torch.set_num_threads(1)
-    recipe = replace(profile_named("control").recipe, train_on="mixed_rand")
+    recipe = replace(load_profile("control").recipe, train_on="mixed_rand")
     model = fresh_classifier(recipe).to(memory_format=torch.channels_last)
     model.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
     return load_pool(Dataset(folder / "drawn"), "test", limit=number // 9), model.eval()
@@ -85,12 +85,12 @@ def prepare(number: int, folder: Path) -> Cost:
     from in9.data.build import Split, build
     from in9.data.sources import open_source
     from in9.data.variants import load_pool
-    from in9.study.profile import profile_named
+    from in9.study.profile import load_profile
     from in9.training.loop import train
 
     torch.set_num_threads(1)
     source = open_source("synthetic", rho=0.7, per_class=number // 9, image_size=64)
-    recipe = replace(profile_named("control").recipe, train_on="mixed_rand", epochs=4)
+    recipe = replace(load_profile("control").recipe, train_on="mixed_rand", epochs=4)
 
     def work() -> None:
         dataset = build(source, folder / "drawn", split=Split(test=0.5), progress=False)
@@ -119,10 +119,17 @@ def evaluation(number: int, folder: Path) -> Cost:
 
 def challenge(number: int, folder: Path) -> Cost:
     """The challenge among so many images."""
-    from in9.evaluation.adversarial.pairs import challenge
+    from in9.evaluation.adversarial.pairs import start_search
+    from in9.evaluation.predictions import search_batch_size
 
     pool, model = _prepared(number, folder)
-    return timed(lambda: challenge(model, pool, np.arange(number), np.arange(number)))
+    rows = np.arange(number)
+
+    def challenged() -> None:
+        search, answer = start_search(model, pool, rows, rows)
+        search.run(answer, "untargeted", search_batch_size(pool.images.shape[-1], pool.device))
+
+    return timed(challenged)
 
 
 def all_pairs(number: int, folder: Path) -> Cost:

@@ -14,6 +14,7 @@ from in9.book.render import run_book
 from in9.data.build import Split, build
 from in9.data.dataset import Dataset
 from in9.data.sources import open_source
+from in9.study.profile import load_profile
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,16 @@ def network(dataset: Dataset, one_thread: None) -> torch.nn.Module:
     return train(recipe, load_pool(dataset, "train"))[0]
 
 
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No job may run: what a test asks for must be among the records."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("this should have been found among the records")
+
+    monkeypatch.setattr("in9.study.study.run_jobs", refuse)
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two chapters, the real book's pages and its looks."""
@@ -62,8 +73,10 @@ def index(project: Path) -> Path:
     """The project's book, made once; ``test_book`` uses it up."""
     # The package itself may change while somebody works on it; here it counts as unchanged.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("in9.book.render._tree_hash", lambda folder: "0")
-        page = run_book("smoke", root=project, parameters={"slope": 3}, fragments={"claims.md": made_up_claims})
+        patch.setattr("in9.book.render.hash_of_folder", lambda folder: "0")
+        page = run_book(
+            load_profile("smoke"), root=project, parameters={"slope": 3}, fragments={"claims.md": made_up_claims}
+        )
     shutil.copytree(page.parent, project.parent / "pages")
     return page
 

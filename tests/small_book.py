@@ -96,14 +96,16 @@ def make_project(root: Path) -> None:
 
 def made_up_claims() -> str:
     """The table of claims with every verdict in it, and no number that means anything."""
+    from in9.book.claims_page import page
     from in9.evaluation.estimates import Estimate
-    from in9.experiments.verdicts import CLAIMS, VERDICTS, Finding, page
+    from in9.experiments.claims import CLAIMS
+    from in9.experiments.verdicts import DECISIONS, UNTESTED, Verdict
 
-    found = [
-        Finding(claim, Estimate(0.543, 0.501, 0.582), verdict) for claim, verdict in zip(CLAIMS, cycle(VERDICTS[:3]))
+    tested = [
+        Verdict(claim, Estimate(0.543, 0.501, 0.582), decision) for claim, decision in zip(CLAIMS, cycle(DECISIONS[:3]))
     ]
-    untested = [Finding(claim, None, VERDICTS[3], "needs networks trained on all of ImageNet") for claim in CLAIMS]
+    untested = [Verdict(claim, None, UNTESTED, "needs networks trained on all of ImageNet") for claim in CLAIMS[-9:]]
     return (
-        page("smoke", {"record": found, "run": [*found[:-9], *untested[-9:]]}, {"02": "{doc}`/01_first`"})
+        page("smoke", {"record": tested, "run": [*tested[:-9], *untested]}, {"02": "{doc}`/01_first`"})
         + "\nA tested claim.\n"
     )

@@ -22,7 +22,7 @@ from in9.data.export import export
 from in9.data.sources import open_source
 from in9.data.variants import VARIANTS, Pool, load_pool
 from in9.errors import In9Error
-from in9.evaluation.adversarial.pairs import all_pairs, challenge, untargeted
+from in9.evaluation.adversarial.pairs import all_pairs, start_search, untargeted
 from in9.evaluation.records import Record, Store, read
 from in9.study.workspace import Workspace
 
@@ -152,9 +152,9 @@ def test_the_references_challenge_finds_who_ours_finds(pool: Pool, network, file
     found, composites = baselines.reference_challenge(network, pool, rows, files, workers)
     expected = untargeted(all_pairs(network, pool, rows, np.arange(len(pool))), pool.labels.numpy()[rows])
     assert np.array_equal(found, expected)
-    ours = challenge(network, pool, rows, np.arange(len(pool)))
-    assert np.array_equal(ours.vulnerable, expected) and expected.any()
-    for number in (ours.composites, composites):
+    search, answer = start_search(network, pool, rows, np.arange(len(pool)))
+    assert np.array_equal(search.run(answer, "untargeted", 64), expected) and expected.any()
+    for number in (search.composites, composites):
         assert len(rows) <= number <= len(rows) * len(pool)
 
 

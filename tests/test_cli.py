@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import in9.book.render
-from in9.cli import _assignments, main
+from in9.cli.main import main
+from in9.cli.options import assignments
 from in9.data.dataset import Dataset
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store
+from in9.study.profile import Profile, load_profile
 
 
 @pytest.fixture
@@ -60,7 +62,8 @@ def test_no_command_shows_help_and_fails(run) -> None:
 
 def test_help_does_not_wait_for_torch() -> None:
     code = (
-        "import sys, in9.cli; sys.exit(any(name in sys.modules for name in ('torch', 'pandas', 'cv2', 'matplotlib')))"
+        "import sys, in9.cli.main\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pandas', 'cv2', 'matplotlib')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -202,7 +205,7 @@ def test_ctrl_c_is_status_130_with_a_sentence(run, monkeypatch: pytest.MonkeyPat
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("in9.study.study.Study.matrix", interrupted)
+    monkeypatch.setattr("in9.study.study.Study.read", interrupted)
     status, out, err = run("train", "--profile", "smoke")
     assert status == 130 and out == ""
     assert err == "in9: stopped; the same command goes on from here.\n"
@@ -229,7 +232,7 @@ def test_a_book_that_failed_says_so_itself(run, monkeypatch: pytest.MonkeyPatch,
 def test_book_hands_on_what_it_was_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, object] = {}
 
-    def remember(profile: str, **options: object) -> None:
+    def remember(profile: Profile, **options: object) -> None:
         told.update(options, profile=profile)
 
     monkeypatch.setattr(in9.book.render, "run_book", remember)
@@ -237,17 +240,17 @@ def test_book_hands_on_what_it_was_told(run, monkeypatch: pytest.MonkeyPatch) ->
         "book", "--profile", "tiny", "--only", "03", "--only", "1", "--set", "rho=0.5", "--set", "a=b", "--fresh"
     )
     assert status == 0
-    assert told["profile"] == "tiny" and list(told["only"]) == ["03", "1"] and told["fresh"] is True
+    assert told["profile"] == load_profile("tiny") and list(told["only"]) == ["03", "1"] and told["fresh"] is True
     assert told["parameters"] == {"rho": 0.5, "a": "b"}
 
 
 def test_assignments() -> None:
-    assert _assignments(["a=1", "b=0.5", "c=[1, 2]", "d=x=y", "e=", "f='1'", "g=None", "h=True"]) == {
+    assert assignments(["a=1", "b=0.5", "c=[1, 2]", "d=x=y", "e=", "f='1'", "g=None", "h=True"]) == {
         "a": 1, "b": 0.5, "c": [1, 2], "d": "x=y", "e": "", "f": "1", "g": None, "h": True,
     }  # fmt: skip
     for wrong in ("a", "=1", ""):
         with pytest.raises(In9Error, match="not of the form name=value"):
-            _assignments([wrong])
+            assignments([wrong])
 
 
 def test_fetch_knows_its_data_sets(run) -> None:

@@ -42,14 +42,14 @@ def test_names_and_folders():
         "primate",
         "fish",
     )
-    folders = [one.folder for one in CLASSES]
+    folders = [coarse.folder for coarse in CLASSES]
     assert folders[2] == "02_wheeled vehicle" and folders[6] == "06_musical instrument"
     assert folders == sorted(folders) and [int(folder[:2]) for folder in folders] == list(range(9))
-    assert len({one.wordnet for one in CLASSES}) == 9
+    assert len({coarse.wordnet for coarse in CLASSES}) == 9
 
 
 def test_no_index_is_in_two_classes():
-    indices = [index for one in CLASSES for index in one.indices]
+    indices = [index for coarse in CLASSES for index in coarse.indices]
     assert len(indices) == len(set(indices)) == 370
     assert all(0 <= index < 1000 for index in indices)
 
