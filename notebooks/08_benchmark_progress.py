@@ -187,7 +187,7 @@ tables.table(
 #
 # Add a point: `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR` scores a network ({doc}`/your_model` has more ways), and
 # `in9 book --only 08` draws this chapter anew. Does Only-BG-T rise by the other rule, too?
-# `progress.slopes(benchmark_progress.measured(benchmark_progress.scores(record), "restricted"))`
+# `benchmark_progress.slopes(benchmark_progress.measured(benchmark_progress.scores(record), "restricted"))`
 #
 # ## Next
 #
