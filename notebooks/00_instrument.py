@@ -46,10 +46,10 @@ tables.glue(
     gap_last=dial[last]["gap"],
     mean_gap_first=dial[first]["mean_gap"],
     draws=len(controls.MORE_SEEDS),
-    zero_verdict="holds zero" if controls.holds_zero(dial[first]["gap"]) else "does not hold zero",
+    zero_verdict="includes zero" if controls.includes_zero(dial[first]["gap"]) else "does not include zero",
     steps_up=sum(later > earlier for earlier, later in pairwise(gaps)),
     steps=len(gaps) - 1,
-    controls_zero=sum(map(controls.holds_zero, negative)),
+    controls_zero=sum(map(controls.includes_zero, negative)),
     positions=len(negative),
     control_reach=100 * max(max(one.high, -one.low) for one in negative),
     paste_first=dial[first]["paste"],
@@ -70,7 +70,7 @@ tables.markdown(
 # ## The dial
 #
 # {numref}`fig-dial` shows the three conditions. From one position to the next the BG-Gap rises at {glue:text}`steps_up` of
-# {glue:text}`steps` steps; the negative control holds zero at {glue:text}`controls_zero` of {glue:text}`positions` positions.
+# {glue:text}`steps` steps; the negative control includes zero at {glue:text}`controls_zero` of {glue:text}`positions` positions.
 # An interval of 95 % misses the truth one time in twenty, so with many positions one miss is no alarm; several are.
 
 # %% mystnb={"figure": {"caption": "What the measures say at each position of the dial rho, after training on Original; bands are 95 % intervals.", "name": "fig-dial"}, "image": {"alt": "Three panels over the dial rho. At the top, differences in points: the BG-Gap beside two controls, Mixed-Same minus a second draw of it and Original minus Mixed-Same. In the middle, accuracy on Original and on Only-BG-T, and the chance level. At the bottom, how often a wrong answer is the background's class, beside any other wrong class."}} tags=["hide-input"]

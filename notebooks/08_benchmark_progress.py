@@ -60,7 +60,7 @@ images = {origin: f"{size(origin, 'images'):,}" for origin in frames}
 tables.glue(
     whose=whose[lead],
     **{test: slopes[lead][test].text(2) for test in headline},
-    verdict="which holds zero" if controls.holds_zero(slopes[lead]["bg_gap"]) else "which excludes zero",
+    verdict="which includes zero" if controls.includes_zero(slopes[lead]["bg_gap"]) else "which excludes zero",
     networks=size(lead, "model"),
     images=images[lead],
     **{f"paper_{test}": slopes["paper"][test].text(2) for test in headline},

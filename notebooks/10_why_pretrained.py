@@ -51,7 +51,7 @@ def change(levels):
 
 
 gaps = paper.bg_gap().query("model == 'resnet50' and where == 'table 2'").set_index("training")["bg_gap"]
-verdict = {True: "which holds zero", False: "which excludes zero"}
+verdict = {True: "which includes zero", False: "which excludes zero"}
 tables.glue(
     paper_pretrained=float(gaps["imagenet"]),
     paper_in9l=float(gaps["in9l"]),
@@ -63,8 +63,8 @@ tables.glue(
     fine_change=change(classes),
     size_change=change(shares),
     smallest_share=f"{100 * min(shares):g}",
-    fine_verdict=verdict[controls.holds_zero(change(classes))],
-    size_verdict=verdict[controls.holds_zero(change(shares))],
+    fine_verdict=verdict[controls.includes_zero(change(classes))],
+    size_verdict=verdict[controls.includes_zero(change(shares))],
     data_name=study.profile.name,
 )
 tables.markdown(study.describe(study.profile.level_seeds, **study.profile.level_recipe))
@@ -146,7 +146,7 @@ tables.side_by_side(
 # - **Equal steps.** With few images and many epochs a network learns its images by heart. The paper trains each of its
 #   models for 200 epochs, so its smaller sets also take fewer steps.
 # - **Small effects.** The paper's difference between the ends is of the size of the intervals of a small test set. Where an
-#   interval holds zero, the run does not decide.
+#   interval includes zero, the run does not decide.
 #
 # ## Try it yourself
 #

@@ -237,7 +237,7 @@ def slopes(frame: pd.DataFrame) -> dict[str, Estimate]:
 
 
 def bands(frame: pd.DataFrame, points: int = 41) -> pd.DataFrame:
-    """The lines of ``fits`` to draw, from the worst to the best network: test, imagenet, value, low, high.
+    """The lines of ``fits`` to plot, from the worst to the best network: test, imagenet, value, low, high.
 
     Low and high are the ends of the line's 95 % interval at that ImageNet accuracy.
     """

@@ -1,4 +1,4 @@
-"""Do the measures measure what they say? They are tried on drawn images, for which the answer is known.
+"""Do the measures measure what they say? They are tried on synthetic images, for which the answer is known.
 
 A BG-Gap must be zero if backgrounds tell nothing, and grow with what they tell; and a difference between two draws of
 the same test set must be zero everywhere.
@@ -125,6 +125,6 @@ def frame(dial: Mapping[float, Mapping[str, Estimate]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rho", "series", "value", "low", "high"])
 
 
-def holds_zero(estimate: Estimate) -> bool:
+def includes_zero(estimate: Estimate) -> bool:
     """Whether zero lies within the interval, its ends included."""
     return estimate.low <= 0 <= estimate.high

@@ -107,7 +107,7 @@ def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> 
     agrees: whether the two 95 % intervals overlap, which two runs of the same recipe miss once in 200 quantities or so.
 
     Raises In9Error if the project has no such record, if the seed is one of the record's, or if the images are
-    others: photographs must be the same to the byte, of drawn images as many must be of each class.
+    others: photographs must be the same to the byte, synthetic images must be as many of each class.
     """
     profile = study.profile
     stored = [job.find(study.workspace.committed) for job in evaluations(profile, profile.recipes_on([train_on]))]
@@ -123,7 +123,7 @@ def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> 
     before, again = predictions_of(records), predictions_of(measured)
     same = records[0].data == measured[0].data
     if not profile.real:
-        # Drawn images follow from the settings, which are the record's; other processors round some pixels otherwise.
+        # Synthetic images follow from the settings, which are the record's; processors differ in how they round pixels.
         same = all(np.array_equal(before.labels[test], again.labels[test]) for test in TEST_SETS)
     if not same:
         raise In9Error(

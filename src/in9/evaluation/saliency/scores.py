@@ -77,13 +77,13 @@ def measure_saliency(
     if of not in EXPLAINED_CLASSES:
         raise unknown("class to explain", of, EXPLAINED_CLASSES)
     pool = load_pool(dataset, "test", device=device)
-    drawn = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
+    backgrounds = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
     chosen = torch.from_numpy(attacked_rows(pool, options["per_class"])).to(device)
     predictions: list[Tensor] = []
     parts: dict[str, list[Scores]] = {method: [] for method in options["methods"]}
     sums = {method: np.zeros((2, *pool.images.shape[-2:])) for method in parts}
     for rows in chosen.split(BATCH_SIZE):
-        images = compose(variant, pool, rows, None if drawn is None else drawn[rows])
+        images = compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
         with torch.no_grad(), exact_convolutions():
             predictions.append(classifier(images).argmax(1))
         classes, masks = pool.labels[rows] if of == "true" else predictions[-1], pool.masks[rows, 0].cpu().numpy()
