@@ -125,8 +125,8 @@ def examples(
 ) -> dict[str, list[tuple[np.ndarray, int, int] | None]]:
     """Some images of each category, by the first model's predictions: category -> pictures, three for each image.
 
-    A picture is (image uint8 [S, S, 3], predicted class, true class), in the order of ``ASPECTS``. Hashed ids choose the
-    images, of different classes as far as possible; None stands for what a category does not have.
+    A picture is (image uint8 [S, S, 3], predicted class, true class), in the order of ``ASPECTS``. Hashed ids choose
+    the images, of different classes as far as possible; None stands for what a category does not have.
     ``seed`` is the backgrounds' of the evaluation.
     """
     pool = load_pool(dataset, "test")
