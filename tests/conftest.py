@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from small_book import made_up_claims, make_project
 
 from in9.book.render import run_book
+from in9.cli.main import main
 from in9.data.build import Split, build
 from in9.data.dataset import Dataset
 from in9.data.sources import open_source
@@ -58,6 +60,26 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("this should have been found among the records")
 
     monkeypatch.setattr("in9.study.study.run_jobs", refuse)
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in an empty project: its exit status, and what it wrote to stdout and stderr."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("IN9_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def command(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["in9", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        written = capsys.readouterr()
+        return int(end.value.code or 0), written.out, written.err
+
+    return command
 
 
 @pytest.fixture(scope="session")

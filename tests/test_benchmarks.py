@@ -51,6 +51,7 @@ def files(dataset: Dataset, tmp_path_factory) -> list[Path]:
 
 
 def test_a_quick_run_has_a_row_for_every_promise(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "home").mkdir()
     monkeypatch.setenv("IN9_HOME", str(tmp_path / "home"))
     record = read(run.main(["--quick", "--device", "cpu", "--workers", "1", "--out", str(tmp_path / "out")]))
     assert (record.kind, record.name) == ("benchmark", "promises") and len(record.data) == 16
@@ -71,6 +72,7 @@ def test_a_quick_run_has_a_row_for_every_promise(tmp_path: Path, monkeypatch, ca
 
 
 def test_one_promise_alone_is_measured_and_the_others_are_named(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "home").mkdir()
     monkeypatch.setenv("IN9_HOME", str(tmp_path / "home"))
     record = read(run.main(["--quick", "--device", "cpu", "--only", "training"]))
     assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "home" / "runs" / "records" / "bench"]

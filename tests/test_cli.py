@@ -9,30 +9,11 @@ from pathlib import Path
 import pytest
 
 import in9.book.render
-from in9.cli.main import main
 from in9.cli.options import assignments
 from in9.data.dataset import Dataset
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store
 from in9.study.profile import Profile, load_profile
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
-    """Run a command in an empty project: its exit status, and what it wrote to stdout and stderr."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("IN9_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def command(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["in9", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        written = capsys.readouterr()
-        return int(end.value.code or 0), written.out, written.err
-
-    return command
 
 
 def one_sentence(status: int, err: str) -> None:

@@ -1,16 +1,23 @@
-"""Files that appear whole or not at all, and names for settings."""
+"""Files that appear whole or not at all, one writer at a time, and names for settings."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from in9.files import hash_of_file, key_of, plain, without_defaults, written_whole
+from in9.files import hash_of_file, key_of, one_writer, plain, without_defaults, written_whole
 
 
 def test_a_file_appears_whole_with_its_folder(tmp_path: Path) -> None:
@@ -70,6 +77,116 @@ def test_two_processes_do_not_write_to_the_same_partial_file(tmp_path: Path, mon
             theirs.write_text("theirs")
         assert path.read_text() == "theirs"
     assert path.read_text() == "ours" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "numbers.json", []
+
+    def sync(descriptor: int) -> None:
+        assert not path.exists()
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with written_whole(path) as partial:
+        partial.write_text("12345")
+    assert synced == [5] and path.read_text() == "12345"
+
+
+# ---- one writer at a time --------------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, pathlib
+from in9.files import one_writer
+with one_writer(pathlib.Path(sys.argv[1]), "building"):
+    print("held", flush=True)
+    sys.stdin.readline()
+    pathlib.Path(sys.argv[1]).write_text("done")
+"""
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """A path whose lock another process holds, and that process: with a line on stdin it writes there and ends."""
+    path = tmp_path / "folder" / "goal"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], text=True, **pipes) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield path, process
+        process.kill()
+
+
+def test_who_finds_a_writer_says_so_once_and_waits(
+    held: tuple[Path, subprocess.Popen[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, process = held
+    checked = []
+
+    def check() -> None:
+        checked.append(path.exists())
+        if len(checked) == 2:
+            process.communicate("\n")
+
+    with one_writer(path, "building", check):
+        assert path.read_text() == "done" and checked == [False, False]
+    said = capsys.readouterr().err
+    assert re.fullmatch(rf"Another process \({process.pid} on .+\) is building {path}; this process waits .*\n", said)
+    assert list(path.parent.iterdir()) == [path]  # the lock is gone
+
+
+def test_who_waits_can_be_stopped(held: tuple[Path, subprocess.Popen[str]]) -> None:
+    path, _ = held
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), one_writer(path, "building", stop):
+        raise AssertionError("the lock is held")
+    assert [entry.name for entry in path.parent.iterdir()] == [".goal.lock"]  # it is the other's
+
+
+def test_a_lock_whose_holder_was_killed_is_free(
+    held: tuple[Path, subprocess.Popen[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, process = held
+    process.kill()
+    process.wait()
+    assert path.with_name(".goal.lock").exists()
+    with one_writer(path, "building"):
+        pass
+    assert capsys.readouterr().err == "" and list(path.parent.iterdir()) == []
+
+
+def test_after_an_error_the_lock_is_free_and_gone(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError), one_writer(tmp_path / "goal", "building"):
+            raise ValueError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSYS, "no"), OSError(errno.ENOLCK, "no"), NotImplementedError()])
+def test_without_locks_the_user_is_told_and_the_work_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    done = False
+    with one_writer(tmp_path / "goal", "building"):
+        done = True
+    assert done and "cannot hold locks; make sure that no other process is building" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_has_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(PermissionError), one_writer(tmp_path / "goal", "building"):
+        raise AssertionError("there is no lock")
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
 
 
 def test_hashes_are_those_of_the_content(tmp_path: Path) -> None:

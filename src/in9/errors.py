@@ -8,6 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNUSABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""What the system answers for a path that the user must change, or make usable."""
+
 
 class In9Error(Exception):
     """A mistake that the user can mend; the message is one sentence with the way out.
@@ -26,8 +32,24 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
 
 def reason(error: BaseException) -> str:
     """The first line of an error's message, or its type if it has none."""
-    lines = str(error).strip().splitlines()
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = text.strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+@contextmanager
+def errors_of_foreign_code(failed: str, then: str = "") -> Iterator[None]:
+    """Tell whatever somebody else's code raises, be it ``sys.exit()``, in one sentence; Ctrl-C stays what it is.
+
+    ``failed`` begins the sentence, ``then`` ends it.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, In9Error):
+        raise
+    except BaseException as error:
+        why = "it calls exit" if isinstance(error, SystemExit) else reason(error)
+        raise In9Error(f"{failed} ({why}){then}.") from error
 
 
 @contextmanager
@@ -44,6 +66,6 @@ def plain_disk_errors(folder: Path, resumes: bool = True) -> Iterator[None]:
             raise In9Error(
                 f"The disk is full while writing {folder}; free some space and run the same command again, it {then}."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in UNUSABLE:
             raise In9Error(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
         raise

@@ -1,12 +1,15 @@
-"""Files that appear whole or not at all, and the plain JSON values that settings are made of."""
+"""Files that appear whole or not at all, with one writer at a time, and the plain JSON values of settings."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,73 @@ from typing import Any
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a path to write to beside ``path``, and move what was written there when the block ends without an error.
 
-    Whoever reads ``path`` finds the old file or the new one, never a part. The folder is made if it is missing.
+    Whoever reads ``path`` finds the old file or the new one, never a part, even after a power failure. The folder is
+    made if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.writing")
     try:
         yield partial
+        sync(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to a file is on the disk."""
+    with path.open("rb+") as stream:  # Windows syncs only what is open for writing
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def one_writer(path: Path, doing: str, check: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold the lock of a file or folder while the block runs; wait while another process holds it.
+
+    After a second of waiting, stderr says so in one sentence; ``doing`` is what a holder does with ``path``, such as
+    "building". ``check`` is then called once a second, and may raise. The lock is a hidden file beside ``path``, whose
+    folder is made if it is missing. It is removed when the block ends, and a lock whose holder was killed is free. On a
+    file system without locks stderr says so, and the block runs without one.
+    """
+    from filelock import FileLock, Timeout  # takes longer to import than the rest of this module
+
+    file = path.with_name(f".{path.name}.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock, waiting = FileLock(file, fallback_to_soft=False), False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            if not waiting:
+                print(f"{_holder(file)} is {doing} {path}; this process waits until it has finished.", file=sys.stderr)
+            waiting = True
+            check()
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP):
+                raise
+            print(
+                f"{file.parent} cannot hold locks; make sure that no other process is {doing} {path}.", file=sys.stderr
+            )
+            break
+    try:
+        if lock.is_locked:
+            with suppress(OSError):  # Windows lets nobody write to a locked file
+                file.write_text(f"{os.getpid()} on {platform.node()}")
+        yield
+    finally:
+        if lock.is_locked:
+            # Removed while it is held: whoever has just opened it sees that it is gone, and makes a new one.
+            with suppress(OSError):  # Windows removes no open file
+                file.unlink()
+            lock.release()
+
+
+def _holder(file: Path) -> str:
+    """The process that holds a lock, as the first words of a sentence."""
+    with suppress(OSError, ValueError):
+        if text := file.read_text():
+            return f"Another process ({text})"
+    return "Another process"
 
 
 def hash_of_file(path: Path, algorithm: str = "sha256") -> str:

@@ -15,7 +15,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from small_book import FIRST, PROJECT, SECOND
+from small_book import FIRST, PROJECT, SECOND, make_project
+from two_at_once import run_two
 
 from in9.book.notebooks import find_chapters, sync_notebooks
 from in9.book.render import BookFailed, run_book
@@ -200,6 +201,32 @@ def test_interrupt(project: Path) -> None:
     assert process.returncode == 130 and "Interrupted" in output
     with pytest.raises(ProcessLookupError):
         os.kill(int(noted.read_text()), 0)
+
+
+TWICE = """
+import pathlib, sys
+from small_book import made_up_claims
+from in9.book import render
+from in9.study.profile import load_profile
+render.hash_of_folder = lambda folder: "0"
+profile = load_profile("smoke")
+print("ready", flush=True)
+input()
+render.run_book(profile, root=pathlib.Path(sys.argv[1]), fragments={"claims.md": made_up_claims})
+"""
+
+
+@pytest.mark.slow
+def test_two_that_make_the_same_book_run_each_chapter_once(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    answers = run_two(TWICE, tmp_path)
+    assert (tmp_path / "count.txt").read_text() == "x"
+    assert sorted("02_second: running ..." in output for output, _ in answers) == [False, True]
+    assert sorted("02_second: up to date" in output for output, _ in answers) == [False, True]
+    assert sum("is making the book in" in text for _, text in answers) == 1
+    place = tmp_path / "build" / "smoke"
+    assert (place / "html" / "index.html").is_file() and (place / "in9-book-smoke.zip").is_file()
+    assert [path.name for path in place.parent.iterdir()] == ["smoke"]
 
 
 def test_the_pair_runs_by_itself_with_papermill(project: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from two_at_once import run_two
 
 from in9.data import build as build_module
 from in9.data.boxes import Crop, tile_image
@@ -367,6 +368,58 @@ def test_leftovers_of_other_settings_are_not_used(whole, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             make(open_source("synthetic", per_class=8, image_size=32, rho=0), tmp_path / "out")
     assert content(make(small_source(), tmp_path / "out").path) == whole
+
+
+def zeroed(whole):
+    return whole[:500] + bytes(500) + whole[1000:]
+
+
+DAMAGES = {"cut short": lambda whole: whole[:-100], "empty": lambda whole: b"", "no block": lambda whole: b"x" * 99}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES.values(), zeroed], ids=[*DAMAGES, "zeroed in the middle"])
+def test_a_damaged_block_is_done_again(whole, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("in9.data.build.BLOCK", 10)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 35, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            make(small_source(), tmp_path / "out")
+    block = tmp_path / "out.partial" / "block_000001.npz"
+    block.write_bytes(damage(block.read_bytes()))
+    seen = stop_at(monkeypatch, None, None)
+    assert content(make(small_source(), tmp_path / "out").path) == whole
+    assert len(seen) == 72 - 20  # of the three whole blocks one was damaged
+
+
+def test_damaged_settings_of_a_stopped_build_are_not_an_error(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 40, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            make(small_source(), tmp_path / "out")
+    (tmp_path / "out.partial" / "settings.json").write_bytes(b"\xff\xfe")
+    assert content(make(small_source(), tmp_path / "out").path) == whole
+
+
+BUILDER = """
+import pathlib, sys
+from in9.data import build as build_module
+from in9.data.build import Split, build
+from in9.data.sources import open_source
+seen, process = [], build_module.process
+build_module.process = lambda *arguments: seen.append(1) or process(*arguments)
+source, split = open_source("synthetic", per_class=8, image_size=32), Split(test=0.5, validation=0.0)
+print("ready", flush=True)
+input()
+print(build(source, pathlib.Path(sys.argv[1]), workers=1, split=split, progress=False).hash, len(seen))
+"""
+
+
+def test_two_processes_that_build_the_same_folder_end_with_the_same_dataset(whole, tmp_path):
+    out = tmp_path / "out"
+    answers = run_two(BUILDER, out)
+    assert content(out) == whole and [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(output.split() for output, _ in answers) == [[Dataset(out).hash, "0"], [Dataset(out).hash, "72"]]
+    assert all(text == "" or f"is building {out}; this process waits" in text for _, text in answers)
 
 
 def full_disk(*arguments, **options):

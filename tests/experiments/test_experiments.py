@@ -186,9 +186,9 @@ def test_the_calibration_needs_both_measurements_of_every_seed(workspace: Worksp
 
 
 def test_zero_within_an_interval() -> None:
-    assert controls.holds_zero(Estimate(0.01, -0.02, 0.04))
-    assert controls.holds_zero(Estimate(0.01, 0.0, 0.04))
-    assert not controls.holds_zero(Estimate(0.02, 0.01, 0.04))
+    assert controls.includes_zero(Estimate(0.01, -0.02, 0.04))
+    assert controls.includes_zero(Estimate(0.01, 0.0, 0.04))
+    assert not controls.includes_zero(Estimate(0.02, 0.01, 0.04))
 
 
 # --- ways to train -------------------------------------------------------------------------------------------------

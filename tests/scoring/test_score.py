@@ -296,9 +296,38 @@ def test_a_stopped_challenge_goes_on(dataset: Dataset, tmp_path: Path, model: Sc
     again = challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
     assert again.record.results == whole.record.results
     assert 0 < asked < calls and not state.exists()
-    state.write_bytes(b"nonsense")
-    with pytest.raises(In9Error, match="remove it to start anew"):
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"nonsense", lambda whole: b"", lambda whole: whole[:-200]])
+def test_a_challenge_whose_state_is_damaged_starts_anew(
+    dataset: Dataset,
+    tmp_path: Path,
+    model: ScorableModel,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[bytes], bytes],
+) -> None:
+    whole = challenge(model, dataset, device="cpu", batch_size=3)
+    asked = 0
+
+    def stopping(images: Tensor) -> Tensor:
+        nonlocal asked
+        asked += 1
+        if asked == 60:
+            raise KeyboardInterrupt
+        return model.classifier(images)
+
+    watched = replace(model, classifier=stopping)
+    with pytest.raises(KeyboardInterrupt):
         challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
+    (state,) = tmp_path.glob("*.npz")
+    damaged = damage(state.read_bytes())
+    state.write_bytes(damaged)
+    again = challenge(watched, dataset, device="cpu", batch_size=3, states=tmp_path)
+    assert again.record.results == whole.record.results
+    (aside,) = tmp_path.iterdir()
+    assert aside.name == f"{state.name}.damaged" and aside.read_bytes() == damaged
+    said = capsys.readouterr().err
+    assert said.startswith("The challenge starts anew. Its state cannot be read (") and said.count("\n") == 1
 
 
 def test_a_challenge_says_how_vulnerable(dataset: Dataset) -> None:

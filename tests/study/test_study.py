@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from trial_study import PROFILE, furnished, open_study, records_of
+from two_at_once import run_two
 
 from in9.data.build import Split
 from in9.data.dataset import Dataset
@@ -27,7 +30,7 @@ from in9.evaluation.records import Record, Store
 from in9.experiments.backgrounds_suffice import MATRIX, accuracies, gaps
 from in9.experiments.image_counts import gallery, outcomes
 from in9.study.engines import run_in_processes
-from in9.study.jobs import Job, evaluations, load_classifier, run_job
+from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier, run_job
 from in9.study.profile import load_profile
 from in9.study.study import Measured, NotMeasured, Study
 from in9.study.workspace import Workspace, find_workspace
@@ -262,8 +265,9 @@ def test_a_job_run_twice_gives_the_same_record(workspace: Workspace, dataset: Da
     before = torch.get_num_threads()
     trained = run_job(job, workspace, "cpu")
     assert [path.suffix for path in workspace.trained.iterdir()] == [".safetensors"]  # the checkpoint is gone
+    shutil.rmtree(workspace.measured)
     loaded = run_job(job, workspace, "cpu")  # from the weights that are kept
-    shutil.rmtree(workspace.trained)
+    shutil.rmtree(workspace.runs)
     again = run_job(job, workspace, "cpu")
     for record in (loaded, again):
         assert record.key == trained.key == job.key and record.data == trained.data == dataset.hash
@@ -272,6 +276,9 @@ def test_a_job_run_twice_gives_the_same_record(workspace: Workspace, dataset: Da
     assert loaded.provenance["seconds"] >= loaded.results["training"]["seconds"]
     assert torch.get_num_threads() == before
     assert job.find(workspace.measured) == again
+    shutil.rmtree(workspace.trained)
+    assert run_job(job, workspace, "cpu") == again  # another process may have measured it meanwhile
+    assert not workspace.trained.exists()
 
 
 def test_a_classifier_to_look_into_is_the_one_that_was_measured(workspace: Workspace) -> None:
@@ -297,6 +304,7 @@ def test_damaged_weights_say_what_to_do(workspace: Workspace, damage: str) -> No
     else:
         run_job(other, workspace, "cpu")
         shutil.copy(other.weights(workspace), weights)
+    shutil.rmtree(workspace.measured)
     with pytest.raises(In9Error, match=r"safetensors cannot be read .*; remove them to train anew") as caught:
         run_job(job, workspace, "cpu")
     assert "\n" not in str(caught.value)
@@ -397,6 +405,45 @@ def test_ctrl_c_is_blocked_in_workers_while_they_start() -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+# --- two at once ------------------------------------------------------------------------------------------------
+
+MEASURER = """
+import json, pathlib, sys
+from trial_study import PROFILE, open_study
+from in9.study import jobs as jobs_module
+from in9.study.jobs import DATASET, Job, evaluations, jobs_of
+from in9.study.workspace import Workspace
+from in9.training import trained
+
+log = []
+
+def noted(kind, function):
+    def call(*arguments, **options):
+        log.append(kind)
+        return function(*arguments, **options)
+    return call
+
+trained.train = noted("training", trained.train)
+jobs_module.MEASUREMENTS = {kind: noted(kind, function) for kind, function in jobs_module.MEASUREMENTS.items()}
+recipes = PROFILE.recipes_on(["original", "only_fg"])
+jobs = [Job(PROFILE, DATASET), *evaluations(PROFILE, recipes), *jobs_of(PROFILE, "more_draws", recipes, test_seeds=[1])]
+study = open_study(Workspace(pathlib.Path(sys.argv[1])))
+print("ready", flush=True)
+input()
+study.measure(jobs)
+assert not study.missing(jobs)
+print(json.dumps(log))
+"""
+
+
+def test_two_studies_that_measure_at_once_measure_everything_once(tmp_path: Path) -> None:
+    answers = run_two(MEASURER, tmp_path)
+    done = Counter(kind for output, _ in answers for kind in json.loads(output))
+    assert done == {"training": 2, EVALUATION: 2, "more_draws": 2}
+    left = [path for path in tmp_path.rglob("*") if path.name.startswith(".") or path.suffix == ".checkpoint"]
+    assert left == [] and len(Store(Workspace(tmp_path).measured).all()) == 5
+
+
 # --- names and workspaces ---------------------------------------------------------------------------------------
 
 
@@ -412,5 +459,6 @@ def test_a_workspace_is_found_from_below(tmp_path: Path, monkeypatch: pytest.Mon
     assert find_workspace(tmp_path).root == tmp_path
     monkeypatch.chdir(tmp_path / "project" / "notebooks")
     assert find_workspace().root == tmp_path / "project"
+    (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv("IN9_HOME", str(tmp_path / "elsewhere"))
     assert find_workspace().root == tmp_path / "elsewhere"

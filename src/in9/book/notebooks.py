@@ -94,7 +94,8 @@ def find_chapters(root: Path, only: Sequence[str] = ()) -> list[Chapter]:
         raise In9Error(f"There is no chapter (NN_name.py) in {root / 'notebooks'}: run this in the project's folder.")
     chosen = set()
     for item in only:
-        fitting = [chapter for chapter in chapters if item == chapter.name or item.zfill(2) == chapter.name[:2]]
+        number = item and item.zfill(2)
+        fitting = [chapter for chapter in chapters if item == chapter.name or number == chapter.name[:2]]
         if not fitting:
             raise unknown("chapter", item, [chapter.name for chapter in chapters])
         chosen.update(fitting)

@@ -25,7 +25,7 @@ from in9.book.assembly import Fragments, assemble
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
 from in9.data.dataset import Dataset
 from in9.evaluation import records
-from in9.files import hash_of_file, plain, written_whole
+from in9.files import hash_of_file, one_writer, plain, written_whole
 from in9.study.profile import Profile
 from in9.study.workspace import find_workspace
 
@@ -59,7 +59,8 @@ def run_book(
     ``fragments`` gives the text of further files in ``generated/``, which pages include; ``claims.md`` is one.
     ``say`` gets each line of the report.
 
-    The old pages of this profile go before the first chapter runs, so what fails leaves no old book behind.
+    The old pages of this profile go before the first chapter runs, so what fails leaves no old book behind. If another
+    process makes the book of this profile, this one waits for it.
 
     Raises In9Error for a chapter or a parameter that does not exist, BookFailed for a cell or a page that fails
     (status 1) and when interrupted (status 130); the next run then goes on where this one stopped.
@@ -72,29 +73,30 @@ def run_book(
     place = root / "build" / profile.name
     html, archive = place / "html", place / f"in9-book-{profile.name}.zip"
     try:
-        for folder in (html, place / "failed", place / "running"):
-            shutil.rmtree(folder, ignore_errors=True)
-        archive.unlink(missing_ok=True)
-        common = {
-            "profile": profile.name,
-            "settings": asdict(profile),
-            "package_sha256": hash_of_folder(Path(__file__).parents[1]),
-            "records_sha256": hash_of_folder(root / "records"),
-        }
-        identities = {chapter: _identity(chapter, settings[chapter.name], root) | common for chapter in chapters}
-        ran = {chapter: _provenance(place, chapter, identities[chapter]) for chapter in chapters}
-        stale = [chapter for chapter in chosen if fresh or ran[chapter] is None]
-        if prepare is not None and stale:
-            prepare([chapter.name[:2] for chapter in stale])
-        for chapter in chosen:
-            say(f"{chapter.name}: {'running ...' if chapter in stale else 'up to date'}")
-            if chapter in stale:
-                ran[chapter] = _run(chapter, identities[chapter], root, place, profile, engine)
-        present = {chapter: provenance for chapter, provenance in ran.items() if provenance is not None}
-        assemble(root, place, chapters, present, profile, fragments or {})
-        say("rendering ...")
-        render_pages(root, place, ["index", *(chapter.name for chapter in present)])
-        _pack(html, archive)
+        with one_writer(place, "making the book in"):
+            for folder in (html, place / "failed", place / "running"):
+                shutil.rmtree(folder, ignore_errors=True)
+            archive.unlink(missing_ok=True)
+            common = {
+                "profile": profile.name,
+                "settings": asdict(profile),
+                "package_sha256": hash_of_folder(Path(__file__).parents[1]),
+                "records_sha256": hash_of_folder(root / "records"),
+            }
+            identities = {chapter: _identity(chapter, settings[chapter.name], root) | common for chapter in chapters}
+            ran = {chapter: _provenance(place, chapter, identities[chapter]) for chapter in chapters}
+            stale = [chapter for chapter in chosen if fresh or ran[chapter] is None]
+            if prepare is not None and stale:
+                prepare([chapter.name[:2] for chapter in stale])
+            for chapter in chosen:
+                say(f"{chapter.name}: {'running ...' if chapter in stale else 'up to date'}")
+                if chapter in stale:
+                    ran[chapter] = _run(chapter, identities[chapter], root, place, profile, engine)
+            present = {chapter: provenance for chapter, provenance in ran.items() if provenance is not None}
+            assemble(root, place, chapters, present, profile, fragments or {})
+            say("rendering ...")
+            render_pages(root, place, ["index", *(chapter.name for chapter in present)])
+            _pack(html, archive)
     except KeyboardInterrupt:
         message = "Interrupted: no book was made. The chapters that ran through are kept; the same command goes on."
         raise BookFailed(message, 130) from None

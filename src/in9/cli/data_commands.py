@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from in9.cli.options import assignments
+from in9.cli.options import assignments, seed_option
 from in9.errors import unknown
 
 
@@ -16,7 +16,7 @@ def build(
     out: Annotated[Path, typer.Argument(help="The folder that will hold the dataset.")],
     archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the split into training and test images.")] = 0,
+    seed: Annotated[int, seed_option("Decides the split into training and test images.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A source's option as name=value.")] = None,
 ) -> None:
     """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was."""
@@ -38,7 +38,7 @@ def export(
     dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
     out: Annotated[Path, typer.Argument(help="The folder that will hold the authors' layout.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    seed: Annotated[int, typer.Option(help="Decides the backgrounds of the mixed variants.")] = 0,
+    seed: Annotated[int, seed_option("Decides the backgrounds of the mixed variants.")] = 0,
 ) -> None:
     """Write the eight variants and the masks of one split in the layout of the authors' test archive."""
     from in9.data.dataset import Dataset

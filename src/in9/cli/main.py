@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from in9.cli.data_commands import build, export, fetch
 from in9.cli.profile_commands import book, claims, measure, records, rerun, sync, train
 from in9.cli.score_commands import challenge, evaluate
-from in9.errors import In9Error
+from in9.errors import UNUSABLE, In9Error
 
 INTERRUPTED = 130
+START_ANEW = ("export", "evaluate")
+"""The commands that do not go on from where they were stopped."""
 
 app = typer.Typer(
     add_completion=False,
@@ -30,12 +33,16 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except In9Error as error:
-        typer.echo(f"in9: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer turns Ctrl-C into this status without a word
-            typer.echo("in9: stopped; the same command goes on from here.", err=True)
+            then = "starts anew" if sys.argv[1] in START_ANEW else "goes on from here"
+            typer.echo(f"in9: stopped; the same command {then}.", err=True)
         raise
+    except OSError as error:
+        if error.errno not in UNUSABLE or not error.filename:
+            raise
+        _fail(f"{error.filename} cannot be used ({error.strerror}); give another path, or make it usable.")
     except Exception as error:
         from in9.book.render import BookFailed
 
@@ -43,3 +50,10 @@ def main() -> None:
             raise
         typer.echo(str(error), err=True)
         sys.exit(error.exit_status)
+
+
+def _fail(sentence: str) -> NoReturn:
+    """Say what is wrong in one line, in which what cannot be printed is escaped, and exit."""
+    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in sentence)
+    typer.echo(f"in9: {line}", err=True)
+    sys.exit(2)

@@ -15,6 +15,11 @@ JOBS = Annotated[int | None, typer.Option(min=1, help="Trainings side by side.")
 ENGINE = Annotated[str | None, typer.Option(help="Where trainings run: local or ray; default: IN9_ENGINE, or local.")]
 
 
+def seed_option(help_: str) -> Any:
+    """The option ``--seed``; other languages and file formats know no larger whole numbers."""
+    return typer.Option("--seed", min=-(2**63), max=2**63 - 1, help=help_)
+
+
 def assignments(texts: list[str]) -> dict[str, Any]:
     """``["rho=0.5", "name=x"]`` -> ``{"rho": 0.5, "name": "x"}``."""
     values: dict[str, Any] = {}
@@ -24,6 +29,6 @@ def assignments(texts: list[str]) -> dict[str, Any]:
             raise In9Error(f"{text!r} is not of the form name=value.")
         try:
             values[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             values[name] = value
     return values

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from in9.cli.options import DEVICE, ENGINE, JOBS, PROFILE, assignments
+from in9.cli.options import DEVICE, ENGINE, JOBS, PROFILE, assignments, seed_option
+from in9.errors import In9Error
+
+if TYPE_CHECKING:
+    from in9.study.study import Study
 
 
 def book(
@@ -29,7 +33,13 @@ def book(
     from in9.experiments.measuring import measure as measure_experiments
     from in9.study.study import Study
 
+    parameters = assignments(set_ or [])
+    for name in ("profile", "recorded"):
+        if name in parameters:
+            raise In9Error(f"--set cannot change {name!r}; give the option --{name} instead.")
     study = Study(profile, recorded=recorded, compute=False, engine=engine)
+    if recorded:
+        _check_records(study)
 
     def prepare(chapters: Sequence[str]) -> None:
         measure_experiments(Study(study.profile, engine=engine), experiments_of(chapters), say=typer.echo)
@@ -37,7 +47,7 @@ def book(
     run_book(
         study.profile,
         only=only or (),
-        parameters=assignments(set_ or []) | ({"recorded": True} if recorded else {}),
+        parameters=parameters | ({"recorded": True} if recorded else {}),
         fresh=fresh,
         engine=engine,
         fragments={"claims.md": lambda: markdown(study)},
@@ -93,7 +103,7 @@ def measure(
 def rerun(
     profile: PROFILE = "tiny",
     on: Annotated[str, typer.Option(help="A variant, or in9l.")] = "original",
-    seed: Annotated[int | None, typer.Option(help="A seed that the record does not have; default: the next.")] = None,
+    seed: Annotated[int | None, seed_option("A seed that the record does not have; default: the next.")] = None,
     device: DEVICE = "auto",
 ) -> None:
     """Train one network anew and say whether it agrees with the project's record; exit status 1 if it does not."""
@@ -120,6 +130,8 @@ def records(
     if keep:
         from in9.experiments.measuring import keep as keep_records
 
+        if committed:
+            raise In9Error("--keep copies this machine's records to the project's; leave out --committed.")
         for path in keep_records(Study(profile, compute=False)):
             typer.echo(path if path.is_file() else f"{path}: removed, no chapter reads it")
         return
@@ -139,8 +151,20 @@ def claims(
     from in9.experiments import verdicts as claimed
     from in9.study.study import REFERENCE, Study
 
-    name = profile or (REFERENCE if committed else "control")
+    name = (REFERENCE if committed else "control") if profile is None else profile
     typer.echo(claimed.text(Study(name, recorded=committed, compute=False)))
+
+
+def _check_records(study: Study) -> None:
+    """Raise In9Error if the project has no record of the study's profile, naming the profiles that have some."""
+    from in9.study.profile import profile_names
+
+    recorded = [name for name in profile_names() if any((study.records / name).glob("*.json"))]
+    if not any((study.records / study.profile.name).glob("*.json")):
+        raise In9Error(
+            f"The project has no records of profile {study.profile.name!r}, only of {', '.join(recorded) or 'none'}; "
+            "choose that with --profile, or leave out --recorded."
+        )
 
 
 def sync(check: Annotated[bool, typer.Option(help="Only say which pairs differ.")] = False) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from in9.cli.options import DEVICE, assignments
+from in9.cli.options import DEVICE, assignments, seed_option
+from in9.errors import In9Error
+
+if TYPE_CHECKING:
+    from in9.evaluation.records import Store
+    from in9.scoring.challenge import ChallengeScore
+    from in9.scoring.score import Score
 
 MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
 DATA = Annotated[Path, typer.Option(help="A dataset, or the authors' released test set or an export in its layout.")]
@@ -24,16 +31,23 @@ BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
 JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and its table here.")]
 
 
+LONGEST_NAME = 100  # a record's file is named after it
+
+
 def _scored(
     name: str | None, spec: str, data: Path, split: str, seed: int, device: str, top1: float | None, **loading: Any
 ) -> tuple[Any, Any]:
-    """The classifier and the test images of a command."""
+    """The classifier and the test images of a command. Raises In9Error for a name or an accuracy that will not do."""
     from dataclasses import replace
 
     from in9.scoring.load import load_model
     from in9.scoring.test_images import open_test_images
     from in9.training.loop import pick_device
 
+    if name is not None and not (name.strip() and len(name) <= LONGEST_NAME and name.isprintable()):
+        raise In9Error(f"--name must be of 1 to {LONGEST_NAME} characters that can be printed, not {name!r}.")
+    if top1 is not None and not 0 <= top1 <= 100:
+        raise In9Error(f"--top1 must be an accuracy from 0 to 100 (%), not {top1:g}.")
     target = pick_device(device)
     images = open_test_images(data, split, seed, target)
     loading["options"] = assignments(loading["options"] or [])
@@ -41,6 +55,20 @@ def _scored(
     facts: dict[str, Any] = {"name": name} if name else {}
     facts |= {"imagenet_top1": top1} if top1 is not None else {}
     return replace(model, facts={**model.facts, **facts}), images
+
+
+def _writers(store: Store, score: Score | ChallengeScore, json_: Path | None) -> dict[Path, Callable[[Path], object]]:
+    """What writes the record into the store, and the file of ``--json``; by its path."""
+    from in9.evaluation.records import Store
+    from in9.scoring import report
+
+    record = score.record
+    writers: dict[Path, Callable[[Path], object]] = {
+        store.folder / record.filename: lambda path: Store(path.parent).write(record)
+    }
+    if json_:
+        writers[json_] = lambda path: report.write(path, report.document(score))
+    return writers
 
 
 def evaluate(
@@ -51,7 +79,7 @@ def evaluate(
     class_map: CLASS_MAP = None,
     preprocessing: PREPARED = "normalise",
     split: SPLIT = "test",
-    seed: Annotated[int, typer.Option(help="Decides the mixed variants' backgrounds.")] = 0,
+    seed: Annotated[int, seed_option("Decides the mixed variants' backgrounds.")] = 0,
     device: DEVICE = "auto",
     batch_size: BATCH = None,
     name: NAME = None,
@@ -73,18 +101,21 @@ def evaluate(
     from in9.scoring.score import evaluate as score_model
     from in9.study.workspace import find_workspace
 
-    report.check_targets(json_, csv, figure)
+    report.check_figure(figure)
+    store = Store(find_workspace().scores)
+    report.check_targets(json_, csv, figure, folder=store.folder, inputs=(weights, class_map))
     chosen, images = _scored(name, model, data, split, seed, device, top1, weights=weights, options=set_,
                              class_map=class_map, preprocessing=preprocessing)  # fmt: skip
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
-    Store(find_workspace().runs / "records" / "scores").write(score.record)
-    if json_:
-        report.write(json_, report.document(score))
+    writers = _writers(store, score, json_)
     if csv:
-        report.write(csv, score.images().to_csv(index=False, lineterminator="\n"))
+        writers[csv] = lambda path: report.write(path, score.images().to_csv(index=False, lineterminator="\n"))
     if figure:
-        report.write(figure, report.figure(score))
-    typer.echo(report.text(score, among_the_papers(score)))
+        writers[figure] = lambda path: report.write(path, report.figure(score))
+    try:
+        typer.echo(report.text(score, among_the_papers(score)))
+    finally:  # even if nobody reads the table to its end
+        report.save(writers)
 
 
 def challenge(
@@ -110,10 +141,12 @@ def challenge(
     from in9.scoring.challenge import challenge as challenge_model
     from in9.study.workspace import find_workspace
 
-    report.check_targets(json_)
+    workspace = find_workspace()
+    store, states = Store(workspace.scores), workspace.runs / "challenges"
+    report.check_targets(folder=states)
+    report.check_targets(json_, folder=store.folder, inputs=(weights, class_map))
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
                              class_map=class_map, preprocessing=preprocessing)  # fmt: skip
-    runs = find_workspace().runs
     score = challenge_model(
         chosen,
         images,
@@ -122,10 +155,10 @@ def challenge(
         split=split,
         device=device,
         batch_size=batch_size,
-        states=runs / "challenges",
+        states=states,
         progress=True,
     )
-    Store(runs / "records" / "scores").write(score.record)
-    if json_:
-        report.write(json_, report.document(score))
-    typer.echo(report.challenge_text(score))
+    try:
+        typer.echo(report.challenge_text(score))
+    finally:
+        report.save(_writers(store, score, json_))

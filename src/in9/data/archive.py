@@ -38,6 +38,8 @@ class Archive:
     """
 
     def __init__(self, path: Path | str) -> None:
+        if not isinstance(path, Path | str):
+            raise In9Error(f"{path!r} is no path of an archive or folder; put it in quotes if it is one.")
         self.path = Path(path)
         if not self.path.exists():
             raise In9Error(f"There is no archive or folder {self.path}; check the path.")

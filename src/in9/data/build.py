@@ -1,8 +1,8 @@
 """Build a dataset from a source: in parallel, resumable, whole or not at all, deterministic (paper, appendix A).
 
 The same source, settings and seed give the same bytes, whatever the number of workers. A build works in a folder
-beside its goal, block by block. If it is stopped it goes on where it was, and it never looks finished before it is.
-Memory holds one block for each worker.
+beside its goal, block by block. If it is stopped it goes on where it was, and it never looks finished before it is. A
+block that cannot be read is done again. Memory holds one block for each worker.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from in9.data.masks import find_mask
 from in9.data.processes import interrupts_blocked, start_worker
 from in9.data.source import Example, Rejected, Source, balanced
 from in9.errors import In9Error, plain_disk_errors
-from in9.files import hash_of_file, plain, written_whole
+from in9.files import hash_of_file, one_writer, plain, sync, written_whole
 from in9.seeds import digest
 from in9.taxonomy import CLASS_NAMES
 
@@ -72,7 +73,8 @@ def build(
 ) -> Dataset:
     """Build a dataset in the folder ``out``, in parallel, and return it opened.
 
-    A build that was stopped goes on where it was. If ``out`` already holds this very dataset, it is opened.
+    A build that was stopped goes on where it was. If ``out`` already holds this very dataset, it is opened. If another
+    process builds there, this one waits for it.
     Raises In9Error if ``out`` holds something else, or if a class has no accepted example in the test split, or in
     the train split where the source has training images.
     """
@@ -89,16 +91,13 @@ def build(
             "split": asdict(split),
         }
     )
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        if not (out / "manifest.json").is_file():
-            raise In9Error(f"{out} exists and is not a dataset; choose a new folder.")
-        existing = Dataset(out)
-        if existing.settings != settings:
-            raise In9Error(f"{out} holds a dataset with other settings; choose a new folder or remove it.")
+    if existing := _existing(out, settings):
         return existing
     examples = source.examples()
     work = out.with_name(out.name + ".partial")
-    with plain_disk_errors(work):
+    with plain_disk_errors(work), one_writer(out, "building"):
+        if existing := _existing(out, settings):  # built while this process waited
+            return existing
         _prepare(work, settings, examples)
         pairs = list(zip(examples, assign_splits(examples, seed, split), strict=True))
         blocks = {
@@ -117,6 +116,18 @@ def build(
     return Dataset(out)
 
 
+def _existing(out: Path, settings: dict[str, Any]) -> Dataset | None:
+    """The dataset in a folder, or None if there is none yet. Raises In9Error if the folder holds something else."""
+    if not (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+        return None
+    if not (out / "manifest.json").is_file():
+        raise In9Error(f"{out} exists and is not a dataset; choose a new folder.")
+    existing = Dataset(out)
+    if existing.settings != settings:
+        raise In9Error(f"{out} holds a dataset with other settings; choose a new folder or remove it.")
+    return existing
+
+
 def _prepare(work: Path, settings: dict[str, Any], examples: Sequence[Example]) -> None:
     """Make the working folder, and empty it of what another build has left: other settings, images or blocks."""
     listing = hashlib.sha256()
@@ -125,10 +136,10 @@ def _prepare(work: Path, settings: dict[str, Any], examples: Sequence[Example]) 
     goal = json.dumps({**settings, "examples": listing.hexdigest(), "block": BLOCK}, sort_keys=True)
     started = work / "settings.json"
     work.mkdir(parents=True, exist_ok=True)
-    if not started.is_file() or started.read_text() != goal:
+    if not started.is_file() or started.read_bytes() != goal.encode():
         shutil.rmtree(work)
-        work.mkdir()
-        started.write_text(goal)
+        with written_whole(started) as partial:
+            partial.write_bytes(goal.encode())
 
 
 def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -182,8 +193,8 @@ def _process_block(source: Source, block: Sequence[tuple[Example, str]], path: P
 def _process_blocks(
     source: Source, blocks: dict[Path, list[tuple[Example, str]]], workers: int, progress: bool
 ) -> None:
-    """Process the blocks whose file is not there yet."""
-    todo = {path: block for path, block in blocks.items() if not path.exists()}
+    """Process the blocks whose file is not there yet or cannot be read."""
+    todo = {path: block for path, block in blocks.items() if not _is_whole(path)}
     total, left = sum(map(len, blocks.values())), sum(map(len, todo.values()))
     workers = min(workers, len(todo))
     with tqdm(desc="building", unit="image", total=total, initial=total - left, disable=not progress) as bar:
@@ -201,6 +212,15 @@ def _process_blocks(
                 bar.update(sizes[done])
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file of a block is there, and each of its bytes is as it was written."""
+    try:
+        with zipfile.ZipFile(path) as block:
+            return block.testzip() is None
+    except Exception:  # a damaged file shows itself in many ways
+        return False
 
 
 def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work: Path) -> None:
@@ -234,9 +254,12 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
                     header = {"descr": pixels.dtype.str, "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(target, header)
                 target.write(pixels.tobytes())
+    for name in files:
+        sync(work / name)  # before the blocks go
     facts = {name: {"bytes": (work / name).stat().st_size, "sha256": hash_of_file(work / name)} for name in files}
     own = {"classes": list(CLASS_NAMES), "count": len(table), "unusable": unusable, "files": facts}
-    (work / "manifest.json").write_text(json.dumps(settings | own, indent=1) + "\n")
+    with written_whole(work / "manifest.json") as partial:
+        partial.write_text(json.dumps(settings | own, indent=1) + "\n")
     # A process that was killed may have left a partial file of a block.
     for path in (*paths, *work.glob("*.writing"), work / "settings.json"):
         path.unlink()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers of a build do without
 
 FORMAT = 1
+ENTRIES = ("source", "source_settings", "image_size", "seed", "split", "classes", "unusable", "files")
+"""What every manifest holds, and more."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -54,6 +56,8 @@ class Dataset:
             raise In9Error(
                 f"{self.path} has format {self.manifest.get('format')}, this version reads {FORMAT}: build it again."
             )
+        if missing := [entry for entry in ENTRIES if entry not in self.manifest]:
+            raise In9Error(f"{manifest} is damaged (it lacks {', '.join(missing)}); build the dataset again.")
         for name, facts in self.manifest["files"].items():
             file = self.path / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:

@@ -11,11 +11,10 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from in9.data.fetch import PIECE, Fetched, cache, checksum_of, fetch
+from in9.data.fetch import PIECE, Fetched, address_of, cache, checksum_of, fetch
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
 from in9.errors import In9Error, plain_disk_errors
@@ -35,8 +34,8 @@ def fetch_released(
     folder = Path(folder) if folder is not None else cache() / HOME
     if folder.exists():
         raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
-    url = url or RELEASED
-    archive = folder.with_name(PurePosixPath(urlsplit(url).path).name or "released.tar.gz")
+    url = RELEASED if url is None else url
+    archive = folder.with_name(PurePosixPath(address_of(url).path).name or "released.tar.gz")
     put_there_by_hand = archive.exists()
     fetch(url, archive, checksum, progress)
     fetched = Fetched(folder, checksum_of(archive))

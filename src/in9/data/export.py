@@ -30,6 +30,8 @@ def export(dataset: Dataset, out: Path | str, *, split: str = "test", seed: int 
     out = Path(out)
     if out.exists():
         raise In9Error(f"{out} already exists; choose a new folder or remove it.")
+    if not len(dataset.indices(split)):
+        raise In9Error(f"The dataset {dataset.path} has no accepted images in its {split} split; export another split.")
     pool = variants.load_pool(dataset, split)
     folders = [FOLDERS[label] for label in pool.labels.tolist()]
     names = [Path(identifier).stem for identifier in pool.ids]

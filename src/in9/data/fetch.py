@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from tqdm import tqdm
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = (15, 60)  # seconds: to connect, and between two pieces
 PIECE = 1 << 20
-ALGORITHMS = ("md5", "sha256")
+CHECKSUM_FORMAT = re.compile(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ def checksum_of(path: Path, algorithm: str = "sha256") -> str:
     return f"{algorithm}:{hash_of_file(path, algorithm)}"
 
 
+def address_of(url: str, instead: str = "give another --url") -> SplitResult:
+    """The parts of an address of the web; raises In9Error for anything else, with what to do ``instead``."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts
+    raise In9Error(f"{url} could not be fetched (Invalid URL {url!r}: it is no https:// with a host); {instead}.")
+
+
 def fetch(
     url: str, path: Path | str, checksum: str | None = None, progress: bool = True, instead: str | None = None
 ) -> Path:
@@ -57,11 +68,14 @@ def fetch(
 
     path = Path(path)
     instead = instead or f"fetch it by other means and put it at {path}"
-    algorithm = checksum.partition(":")[0] if checksum is not None else ALGORITHMS[0]
-    if algorithm not in ALGORITHMS:
-        raise In9Error(f"{checksum!r} is not a checksum; write it as sha256:<digits> or md5:<digits>.")
-
     wanted = checksum.lower() if checksum is not None else None
+    algorithm = wanted.partition(":")[0] if wanted is not None else "sha256"
+    if wanted is not None and not CHECKSUM_FORMAT.fullmatch(wanted):
+        raise In9Error(
+            f"{checksum!r} is not a checksum; write it as sha256:<digits> or md5:<digits>, with 64 or 32 digits of 0-9 "
+            "and a-f."
+        )
+    address_of(url, instead)
 
     def actual(file: Path) -> str | None:
         return checksum_of(file, algorithm) if checksum is not None else None

@@ -79,13 +79,20 @@ def keep(study: Study) -> list[Path]:
     They replace what the project had of the study's profile and of the dial. Records that no experiment asks for are
     removed; what was not measured here stays as it is.
 
-    Raises In9Error for a damaged record, and ValueError for a study that was opened to compute.
+    Raises In9Error for a damaged record or if nothing was measured, and ValueError for a study that was opened to
+    compute.
     """
     if study.compute or study.recorded:
         raise ValueError("Records are kept by a study of this machine's records: open it with compute=False.")
     wanted: dict[str, dict[str, Job]] = {study.profile.name: {}}
     for job in (job for experiment in EXPERIMENTS.values() for job in experiment.jobs(study.profile)):
         wanted.setdefault(job.profile.name, {})[job.key] = job
+    if not any(study.find(job) for jobs in wanted.values() for job in jobs.values()):
+        profile = study.profile
+        raise In9Error(
+            f"Nothing of profile {profile.name!r} was measured here; `in9 measure --profile "
+            f"{profile.file or profile.name}` measures it."
+        )
     changed = []
     for name, jobs in wanted.items():
         target = Store(study.workspace.committed / name)

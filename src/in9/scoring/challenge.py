@@ -1,13 +1,16 @@
 """Accuracy under adversarial backgrounds, of any classifier: the authors' challenge (paper, section 4).
 
 ``challenge`` does what the authors' script does, foreground by foreground the same, with fewer composites, and gives a
-record. A challenge that is stopped leaves its state in a file, from which the same call goes on.
+record. A challenge that is stopped leaves its state in a file, from which the same call goes on. A state that cannot be
+read is set aside, and the challenge starts anew.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, unknown
+from in9.errors import errors_of_foreign_code, reason, unknown
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.pairs import attacked_rows, start_search
 from in9.evaluation.adversarial.search import ATTACK_RULES, Search
@@ -119,10 +122,21 @@ def challenge(
     size = batch_size or search_batch_size(images.image_size, images.device)
     foregrounds = torch.from_numpy(rows).to(images.device)
     original, _ = predict_by_rules(model, (pool.images[part] for part in foregrounds.split(size)), "original")
-    search, answer = start_search(model.classifier, pool, rows, rows)
+    search, plain_answer = start_search(model.classifier, pool, rows, rows)
+
+    def answer(foregrounds: Tensor, backgrounds: Tensor) -> Tensor:
+        with errors_of_foreign_code(f"{model.facts['name']} fails on objects with other backgrounds"):
+            return plain_answer(foregrounds, backgrounds)
+
     state = None if states is None else states / f"{key_of([model.facts, images.hash, split, settings])}.npz"
     if state is not None and state.is_file():
-        started -= _restore(search, state)
+        try:
+            started -= _restore(search, state)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            aside = state.replace(state.with_name(state.name + ".damaged"))
+            why = f"Its state cannot be read ({reason(error)}) and is kept as {aside}"
+            print(f"The challenge starts anew. {why}.", file=sys.stderr)
+            search, _ = start_search(model.classifier, pool, rows, rows)  # half of the state may be in the old one
     in_order = [rule for rule in ATTACK_RULES if rule in rules]
     _run(search, answer, in_order, size, state, started, progress)
     results = {
@@ -173,9 +187,6 @@ def _save(search: Search, state: Path | None, started: float) -> None:
 
 def _restore(search: Search, state: Path) -> float:
     """Take up what an earlier call left; the seconds that it took."""
-    try:
-        with np.load(state) as arrays:
-            search.restore(arrays)
-            return float(arrays["seconds"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise In9Error(f"The state {state} cannot be read ({error}); remove it to start anew.") from error
+    with state.open("rb") as stream, np.load(stream) as arrays:  # NumPy leaves a damaged file open
+        search.restore(arrays)
+        return float(arrays["seconds"])

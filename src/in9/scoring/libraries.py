@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import hash_of_file
 from in9.scoring.weights import (
     UNTOUCHED,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LITE = {"efficientnet_lite0": 75.1, "efficientnet_lite1": 76.7, "efficientnet_lite2": 77.6}
 """EfficientNet-Lite and its accuracy on ImageNet in %, as TensorFlow's TPU models state it for float weights."""
+SOURCES_OF_WEIGHTS = {"weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"}
+"""Options of libraries that would load other weights than those that a record names."""
 
 
 def load_network(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
@@ -43,13 +45,16 @@ def load_network(spec: str, file: Path | None, options: dict[str, Any]) -> Loade
 
     Raises In9Error for what does not exist, does not fit or cannot be had.
     """
+    name, colon, ending = spec.partition(":")
+    of_torchvision = name in _torchvision_names()
+    if colon and not of_torchvision and not ending.startswith("IMAGENET"):
+        return _from_code(spec, file, options)
+    for option in options.keys() & SOURCES_OF_WEIGHTS:
+        raise In9Error(f"{spec} cannot be called with the option {option}; give its weights with --weights FILE.")
     if spec in LITE and file is None:
         return _from_package(spec, options)
-    name, colon, ending = spec.partition(":")
-    if name in _torchvision_names():
+    if of_torchvision:
         return _from_torchvision(name, ending, file, options)
-    if colon and not ending.startswith("IMAGENET"):
-        return _from_code(spec, file, options)
     if spec in SMALL_NETWORKS:
         return _from_ours(spec, file, options)
     return _from_timm(spec, file, options)
@@ -210,22 +215,16 @@ def _from_code(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedN
     """What ``package.module:function`` is, or returns when it is called with the options."""
     module_name, _, name = spec.partition(":")
     with _current_folder_importable():
-        try:
+        advice = "; give package.module:function, with the module installed or in the current folder"
+        with errors_of_foreign_code(f"{module_name or repr(spec)} cannot be imported", advice):
             module = pkgutil.resolve_name(f"{module_name}:")
-        except Exception as error:  # importing runs somebody's code
-            raise In9Error(
-                f"{module_name} cannot be imported ({reason(error)}); give package.module:function, with the module "
-                "installed or in the current folder."
-            ) from error
         if not hasattr(module, name):
             choices = [choice for choice, value in vars(module).items() if callable(value)]
             raise unknown(f"function in {module_name}", name, choices)
         function = getattr(module, name)
         if not isinstance(function, nn.Module) and _can_be_called(function, options):
-            try:
+            with errors_of_foreign_code(f"{spec} failed"):
                 function = function(**options)
-            except Exception as error:
-                raise In9Error(f"{spec} failed ({reason(error)}).") from error
         elif options:
             raise In9Error(f"{spec} cannot be called with the options {', '.join(options)}.")
     if not callable(function):

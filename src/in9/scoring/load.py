@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import plain
 from in9.scoring.libraries import from_function, load_network
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
@@ -160,12 +160,9 @@ def _count_outputs(
 ) -> int:
     """How many outputs a network has, found out with two gray images."""
     gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=device)
-    try:
+    hint = "; --preprocessing own gives it the size that it is used to" if loaded.library else ""
+    with errors_of_foreign_code(f"{name} cannot take images of {image_size} x {image_size} pixels", hint):
         outputs = Classifier(loaded.network, UNTOUCHED.mean, UNTOUCHED.std, framing=framing).to(device).outputs(gray)
-    except Exception as error:  # what a network raises is its own affair
-        hint = "; --preprocessing own gives it the size that it is used to" if loaded.library else ""
-        size = f"{image_size} x {image_size}"
-        raise In9Error(f"{name} cannot take images of {size} pixels ({reason(error)}){hint}.") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(gray):
         shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise In9Error(f"{name} must give one row of outputs for each image, [2, outputs] for two; it gives {shape}.")

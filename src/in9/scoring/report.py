@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,20 +94,64 @@ def document(score: Score | ChallengeScore) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def check_targets(*paths: Path | None) -> None:
-    """Raise In9Error for a file that could not be written, before anything is computed."""
-    for path in paths:
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise In9Error(f"{path} cannot be written: give a file name in a folder that exists.")
+def check_targets(*files: Path | None, folder: Path, inputs: Sequence[Path | None] = ()) -> None:
+    """Raise In9Error for files that could not be written, before anything is computed; nothing stays behind.
+
+    No two may be the same, and none may be one of the ``inputs``. The ``folder`` is for the record, and need not exist.
+    """
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in (*(file for file in files if file is not None), folder / "record.json"):
+        with plain_disk_errors(path, resumes=False):
+            wanted = path.absolute().parent
+            there = next(parent for parent in (wanted, *wanted.parents) if parent.exists())
+            if (path.exists() and not path.is_file()) or (there != wanted and wanted != folder.absolute()):
+                raise In9Error(f"{path} cannot be written: give a file name in a folder that exists.")
+            if path.resolve() in taken:
+                raise In9Error(f"{path} is given twice, and would be overwritten; give another file name.")
+            with tempfile.NamedTemporaryFile(dir=there, prefix=f"{path.name}.", suffix=".writing") as trial:
+                trial.write(bytes(1 << 16))
+        taken.add(path.resolve())
+
+
+def check_figure(path: Path | None) -> None:
+    """Raise In9Error for a file whose ending is not that of a figure."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path is not None and path.suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise In9Error(f"{path} has no ending of a figure: use .svg, .png or .pdf.")
+
+
+def save(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write all files, each whole or not at all; what cannot be written goes to the current or a temporary folder.
+
+    ``writers`` has, for each file, what writes it to the path that it is given. Raises In9Error that says where the
+    files are that could not be written in their place.
+    """
+    moved = []
+    for path, writer in writers.items():
+        try:
+            writer(path)
+        except OSError as error:
+            moved.append(f"{path} cannot be written ({error.strerror or error}); {_put_elsewhere(path.name, writer)}")
+    if moved:
+        raise In9Error(f"{'; '.join(moved)}.")
+
+
+def _put_elsewhere(name: str, writer: Callable[[Path], object]) -> str:
+    """Write a file where nothing of its name is, in the current or a temporary folder; say where it is."""
+    for folder in (Path.cwd, lambda: Path(tempfile.mkdtemp(prefix="in9-"))):
+        with suppress(OSError):
+            path = folder() / name
+            if not path.exists():
+                writer(path)
+                return f"it is now {path}"
+    return "it could not be put elsewhere either, and the table above is what is left of it"
 
 
 def write(path: Path, content: str | Figure) -> None:
     """Write a text, or a figure in the format of the file's ending; the file appears whole or not at all."""
-    with plain_disk_errors(path, resumes=False), written_whole(path) as partial:
+    with written_whole(path) as partial:
         if isinstance(content, str):
             partial.write_text(content, encoding="utf-8")
-            return
-        try:
+        else:
             content.savefig(partial, format=path.suffix.removeprefix("."))
-        except ValueError as error:
-            raise In9Error(f"{path} has no ending of a figure: use .svg, .png or .pdf.") from error

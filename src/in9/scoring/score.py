@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, errors_of_foreign_code, unknown
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
 from in9.evaluation.records import Record, predictions_of, provenance, to_digits
@@ -156,10 +156,12 @@ def predict_by_rules(
 
     ``after`` is called with the number of images of each batch. Raises In9Error for answers that are not numbers.
     """
+    name = model.facts["name"]
     strict, restricted, broken = [], [], []
     with exact_convolutions():
         for images in batches:
-            scores = model.classifier(images)
+            with errors_of_foreign_code(f"{name} fails on images of {test}", "; a smaller --batch-size may help"):
+                scores = model.classifier(images)
             best = scores.argmax(1)
             strict.append(torch.where(best < NUM_CLASSES, best, UNMAPPED))
             if scores.shape[1] > NUM_CLASSES:
@@ -169,7 +171,7 @@ def predict_by_rules(
     bad = torch.cat(broken)
     if bad.any():
         raise In9Error(
-            f"{model.facts['name']} answers with NaN for {int(bad.sum())} of {len(bad)} images of {test}; "
+            f"{name} answers with NaN for {int(bad.sum())} of {len(bad)} images of {test}; "
             "check its weights and preprocessing."
         )
     return torch.cat(strict).cpu().numpy(), torch.cat(restricted).cpu().numpy() if restricted else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
         raise In9Error(f"There is no file of weights {file}.")
     try:
         safe = file.suffix == ".safetensors"
-        content = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
+            content = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code is None:
@@ -100,8 +102,10 @@ def read_state(file: Path) -> dict[str, Tensor]:
             f"The checkpoint {file} holds {code[1]}, which could run code when it is loaded; if you trust it, "
             "load it yourself and save the network's state_dict() alone."
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError) as error:
         raise In9Error(f"The weights {file} cannot be read ({reason(error)}).") from error
+    except Exception as error:  # what is no checkpoint shows itself in many ways; torch may advise to let it run code
+        raise In9Error(f"The weights {file} cannot be read: it is no checkpoint, or a damaged one.") from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -153,7 +157,9 @@ def construct(name: str, make: Callable[..., nn.Module], /, *arguments: Any, **o
     """What ``make`` gives. Raises In9Error if the architecture does not take its options."""
     try:
         return make(*arguments, **options)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except OSError:  # weights that cannot be fetched
+        raise
+    except Exception as error:  # libraries refuse options in many ways
         raise In9Error(f"{name} cannot be made like that ({reason(error)}); check its options.") from error
 
 

@@ -17,7 +17,7 @@ from in9.data.dataset import Dataset
 from in9.errors import plain_disk_errors
 from in9.evaluation.measurements import MEASUREMENTS
 from in9.evaluation.records import Record, Store, provenance, record_key
-from in9.files import plain
+from in9.files import one_writer, plain
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
@@ -93,14 +93,24 @@ def _one_thread() -> Iterator[None]:
 def run_job(
     job: Job, workspace: Workspace, device: str, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None
 ) -> Record:
-    """Train (or load what was trained), measure, write the record and return it. ``on_epoch`` may raise Stopped."""
-    with _one_thread(), plain_disk_errors(workspace.runs):
+    """Train (or load what was trained), measure, write the record and return it; if it is there, only return it.
+
+    ``on_epoch`` may raise Stopped; it is also called, with epoch -1, while another process runs the job.
+    """
+    # Two processes may run a study at once. A lock of the whole profile would make the machines of an array wait for
+    # each other, so a job holds a lock of its own here, and one of its weights while it trains.
+    folder = workspace.measured / job.profile.name
+    alone = one_writer(folder / f"{job.kind}_{job.key}", "measuring", lambda: on_epoch(-1, 0.0))
+    with _one_thread(), plain_disk_errors(workspace.runs), alone:
         dataset = Dataset(workspace.dataset(job.profile.data))
+        present = job.find(workspace.measured)
+        if present is not None and present.data == dataset.hash:  # measured since this job was handed out
+            return present
         if job.recipe is None:
             record = _of_dataset(job, dataset)
         else:
             record = _of_classifier(job, job.recipe, dataset, workspace, device, on_epoch)
-        Store(workspace.measured / job.profile.name).write(record)
+        Store(folder).write(record)
     return record
 
 

@@ -202,7 +202,7 @@ class Study:
                 pass
             took, noun = time.monotonic() - started, "record" if len(batch) == 1 else "records"
             say(f"round {place}: {len(batch)} new {noun} in {took:.1f} s")
-            remaining = [job for job in remaining if job not in batch]
+            remaining = self.missing(job for job in remaining if job not in batch)  # others may have measured some
         return place
 
     def _next_round(self, jobs: Sequence[Job]) -> list[Job]:

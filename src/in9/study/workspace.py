@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from in9.errors import In9Error
+
 HOME_VARIABLE = "IN9_HOME"
 
 
@@ -54,10 +56,12 @@ def find_workspace(start: Path | str | None = None) -> Workspace:
     """The workspace that a folder lies in: the nearest folder above with ``_config.yml`` and ``notebooks``.
 
     The environment variable IN9_HOME comes first. Outside a project the current folder is the workspace, so the
-    package also works if it was installed without the book.
+    package also works if it was installed without the book. Raises In9Error if IN9_HOME is no folder.
     """
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen and start is None:
+        if not Path(chosen).is_dir():
+            raise In9Error(f"{HOME_VARIABLE} is {chosen}, which is no folder; make it, or unset the variable.")
         return Workspace(Path(chosen).resolve())
     here = Path(start or Path.cwd()).resolve()
     for folder in (here, *here.parents):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +35,7 @@ def pick_device(device: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.zeros(1, device=chosen).item()  # the device meta has no values
     except (RuntimeError, AssertionError) as error:
         raise In9Error(f"Device {device!r} cannot be used ({reason(error)}); try --device cpu.") from error
     return chosen
@@ -166,6 +167,6 @@ def _resume(checkpoint: Path | None, model: nn.Module, optimizer: torch.optim.Op
         optimizer.load_state_dict(state["optimizer"])
         return [float(loss) for loss in state["losses"]]
     except Exception as error:  # a damaged file shows itself in many ways, and all have the same way out
-        raise In9Error(
-            f"The checkpoint {checkpoint} cannot be read ({reason(error)}); remove it to train anew."
-        ) from error
+        # Torch's own words are advice to let the file run code.
+        why = "it is damaged" if isinstance(error, pickle.UnpicklingError) else reason(error)
+        raise In9Error(f"The checkpoint {checkpoint} cannot be read ({why}); remove it to train anew.") from error

@@ -58,6 +58,8 @@ class Recipe:
         for name in (*self.parts, *([self.head_on] if self.head_on is not None else [])):
             if name not in VARIANTS:
                 raise unknown("training set", name, TRAINING_SETS)
+        if len(set(self.parts)) < len(self.parts):
+            raise In9Error(f"The training set {self.train_on!r} names a variant twice; name each once.")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
         if self.epochs < 1 or self.batch_size < 2:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, load_pool
 from in9.errors import In9Error, reason
-from in9.files import key_of, written_whole
+from in9.files import key_of, one_writer, written_whole
 from in9.training.loop import fresh_classifier, retrain_head, seconds_so_far, train
 from in9.training.networks import Classifier
 from in9.training.recipe import Recipe, finer_classes, training_rows
@@ -38,17 +38,31 @@ def trained_classifier(
 
     While it trains, a checkpoint lies beside the weights, and a stopped training goes on from it. A recipe that
     retrains the last layer starts from the weights of the recipe that does not, if they are there.
-    ``on_epoch`` may raise ``Stopped``. Raises In9Error for weights or a checkpoint that cannot be read.
+    ``on_epoch`` may raise ``Stopped``; it is also called, with epoch -1, while another process trains the same.
+    Raises In9Error for weights or a checkpoint that cannot be read.
     """
-    pool = load_pool(dataset, "train", accepted=recipe.uses_masks, device=device)
-    if weights.is_file():
-        return _stored_classifier(recipe, pool, weights)
+    if not weights.is_file():
+        with one_writer(weights, "training", lambda: on_epoch(-1, 0.0)):
+            if not weights.is_file():  # nor trained while this process waited
+                return _newly_trained(recipe, dataset, weights, device, on_epoch)
+    return _stored_classifier(recipe, dataset, weights, device)
+
+
+def _training_images(recipe: Recipe, dataset: Dataset, device: torch.device) -> Pool:
+    return load_pool(dataset, "train", accepted=recipe.uses_masks, device=device)
+
+
+def _newly_trained(
+    recipe: Recipe, dataset: Dataset, weights: Path, device: torch.device, on_epoch: Callable[[int, float], None]
+) -> tuple[Classifier, dict[str, Any]]:
+    """The recipe's classifier, trained and saved, and facts about its training."""
+    pool = _training_images(recipe, dataset, device)
     whole = replace(recipe, head_on=None)
     stored = weights_file(weights.parent, whole, dataset)
     checkpoint = weights.with_suffix(".checkpoint")
     started = time.monotonic() - seconds_so_far(checkpoint)
     if recipe.head_on is not None and stored.is_file():
-        model, training = _stored_classifier(whole, pool, stored)
+        model, training = _stored_classifier(whole, dataset, stored, device)
     else:
         model, losses = train(whole, pool, checkpoint, on_epoch)
         training = {
@@ -68,14 +82,20 @@ def trained_classifier(
     return model, training
 
 
-def _stored_classifier(recipe: Recipe, pool: Pool, weights: Path) -> tuple[Classifier, dict[str, Any]]:
-    """The recipe's classifier with the weights of a file, and facts about its training."""
+def _stored_classifier(
+    recipe: Recipe, dataset: Dataset, weights: Path, device: torch.device
+) -> tuple[Classifier, dict[str, Any]]:
+    """The recipe's classifier with the weights of a file, and facts about its training.
+
+    The training images are loaded only for finer classes, whose names and number they tell.
+    """
+    groups = None if recipe.fine == 1 else finer_classes(recipe, _training_images(recipe, dataset, device))[1]
     try:
         with safe_open(weights, "pt") as stored:
             training = json.loads(stored.metadata()["training"])
-        model = fresh_classifier(recipe, finer_classes(recipe, pool)[1]).to(pool.device)
+        model = fresh_classifier(recipe, groups).to(device)
         model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
-        model.load_state_dict(load_file(weights, device=str(pool.device)))
+        model.load_state_dict(load_file(weights, device=str(device)))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise In9Error(f"The weights {weights} cannot be read ({reason(error)}); remove them to train anew.") from error
     return model.eval(), training

@@ -103,5 +103,5 @@ def fetch_tiny_imagenet(
     path = Path(path) if path is not None else cache()
     target = path if path.suffix == ".zip" else path / FILE
     instead = f"fetch {FILE} by other means and put it at {target}, or give it with --archive where it is used"
-    fetch(url or URL, target, checksum or CHECKSUM, progress, instead)
+    fetch(URL if url is None else url, target, CHECKSUM if checksum is None else checksum, progress, instead)
     return Fetched(target, checksum_of(target))
