@@ -122,6 +122,21 @@ def test_resumes_then_runs_what_changed(index: Path, project: Path, monkeypatch:
     assert (assembled / "generated" / "chapters.md").read_text() == "- {doc}`/02_second`\n"
 
 
+def test_chapters_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("in9.book.render.render_pages", lambda root, place, names: None)
+    make_project(tmp_path)
+    lines: list[str] = []
+    (tmp_path / "fail.txt").touch()
+    with pytest.raises(BookFailed, match="02_second failed") as failed:
+        run_book(load_profile("smoke"), root=tmp_path, side_by_side=2, say=lines.append)
+    assert failed.value.exit_status == 1 and "no luck" in str(failed.value)
+    assert lines == ["01_first: done"]
+    (tmp_path / "fail.txt").unlink()
+    run_book(load_profile("smoke"), root=tmp_path, side_by_side=2, say=lines.append)
+    assert "01_first: up to date" in lines and "02_second: running ..." in lines
+    assert executed(tmp_path, "01_first")["metadata"]["in9"]["parameters"] == {"profile": "smoke"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

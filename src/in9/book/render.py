@@ -17,13 +17,16 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from in9.book.assembly import Fragments, assemble
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
 from in9.data.dataset import Dataset
+from in9.data.processes import interrupts_blocked, start_worker
 from in9.evaluation import records
 from in9.files import hash_of_file, one_writer, plain, written_whole
 from in9.study.profile import Profile
@@ -49,13 +52,15 @@ def run_book(
     engine: str | None = None,
     fragments: Fragments | None = None,
     prepare: Callable[[Sequence[str]], None] | None = None,
+    side_by_side: int = 1,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Run the chapters (``only`` some, by number or name), render the book, return the path of its index page.
 
     ``parameters`` go to the chapters that declare them. A chapter that was already run by the same source, package,
     records and parameters is not run again unless ``fresh``. ``engine`` says where jobs run.
-    ``prepare`` is called with the numbers of the chapters that are about to run, to measure what they show.
+    ``prepare`` is called with the numbers of the chapters that are about to run, to measure what they show. So many
+    chapters as ``side_by_side`` says then run at a time.
     ``fragments`` gives the text of further files in ``generated/``, which pages include; ``claims.md`` is one.
     ``say`` gets each line of the report.
 
@@ -89,9 +94,11 @@ def run_book(
             if prepare is not None and stale:
                 prepare([chapter.name[:2] for chapter in stale])
             for chapter in chosen:
-                say(f"{chapter.name}: {'running ...' if chapter in stale else 'up to date'}")
-                if chapter in stale:
-                    ran[chapter] = _run(chapter, identities[chapter], root, place, profile, engine)
+                if chapter not in stale:
+                    say(f"{chapter.name}: up to date")
+
+            runs = ((chapter, identities[chapter], root, place, profile, engine) for chapter in stale)
+            ran |= dict(zip(stale, _side_by_side(list(runs), side_by_side, say), strict=True))
             present = {chapter: provenance for chapter, provenance in ran.items() if provenance is not None}
             assemble(root, place, chapters, present, profile, fragments or {})
             say("rendering ...")
@@ -108,6 +115,30 @@ def run_book(
     say(f"The book ({profile.name}) is at {html / 'index.html'}")
     say(f"As one file: {archive}")
     return html / "index.html"
+
+
+def _side_by_side(runs: Sequence[Any], workers: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Run chapters, so many at a time, and return their provenance; ``runs`` are the arguments of ``_run``."""
+    if min(workers, len(runs)) <= 1:
+        results = []
+        for arguments in runs:
+            say(f"{arguments[0].name}: running ...")
+            results.append(_run(*arguments))
+        return results
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker)
+    try:
+        with interrupts_blocked():
+            futures = [pool.submit(_run, *arguments) for arguments in runs]
+        for arguments, future in zip(runs, futures, strict=True):
+            future.result()
+            say(f"{arguments[0].name}: done")
+        return [future.result() for future in futures]
+    except BaseException:  # nobody waits for the chapters that are still running; a kernel ends with its worker
+        for worker in active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def hash_of_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from in9.errors import In9Error
 
 if TYPE_CHECKING:
     from in9.study.study import Study
+
+MOST_KERNELS = 4  # chapters at a time; each takes about a GB
 
 
 def book(
@@ -52,6 +55,7 @@ def book(
         engine=engine,
         fragments={"claims.md": lambda: markdown(study)},
         prepare=None if recorded else prepare,
+        side_by_side=min(os.cpu_count() or 1, MOST_KERNELS),
         say=typer.echo,
     )
 
