@@ -46,7 +46,7 @@ def assemble(
         else:
             text = (
                 f"# {chapter.title()}\n\nThis chapter is not part of this build. "
-                f"`in9 book --profile {profile.file or profile.name} --only {chapter.name[:2]}` adds it."
+                f"`in9 book --profile {profile.option} --only {chapter.name[:2]}` adds it."
             )
             notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="absent")])
         nbformat.write(notebook, source / f"{chapter.name}.ipynb")

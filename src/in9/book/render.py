@@ -30,7 +30,7 @@ from in9.data.processes import interrupts_blocked, start_worker
 from in9.evaluation import records
 from in9.files import hash_of_file, one_writer, plain, written_whole
 from in9.study.profile import Profile
-from in9.study.workspace import find_workspace
+from in9.study.workspace import Workspace, find_workspace
 
 SHOWS_SCORES = "08_benchmark_progress"  # the chapter that plots what `in9 evaluate` has measured here
 
@@ -72,7 +72,7 @@ def run_book(
     """
     root = (root or find_workspace().root).resolve()
     chosen, chapters = find_chapters(root, only), find_chapters(root)
-    given = {**(parameters or {}), "profile": str(profile.file or profile.name)}
+    given = {**(parameters or {}), "profile": profile.option}
     parameters_for(chosen, given)  # refuses a parameter that none of the chosen chapters declares
     settings = parameters_for(chapters, given)
     place = root / "build" / profile.name
@@ -86,7 +86,7 @@ def run_book(
                 "profile": profile.name,
                 "settings": asdict(profile),
                 "package_sha256": hash_of_folder(Path(__file__).parents[1]),
-                "records_sha256": hash_of_folder(root / "records"),
+                "records_sha256": hash_of_folder(Workspace(root).committed),
             }
             identities = {chapter: _identity(chapter, settings[chapter.name], root) | common for chapter in chapters}
             ran = {chapter: _provenance(place, chapter, identities[chapter]) for chapter in chapters}
@@ -155,7 +155,7 @@ def _identity(chapter: Chapter, parameters: Mapping[str, Any], root: Path) -> di
     """What decides, beside the package and the records, what a chapter shows. While it stays, the chapter does."""
     identity = {"parameters": parameters, "source_sha256": hash_of_file(chapter.source)}
     if chapter.name == SHOWS_SCORES:
-        identity["scores_sha256"] = hash_of_folder(root / "runs" / "records" / "scores")
+        identity["scores_sha256"] = hash_of_folder(Workspace(root).scores)
     return identity
 
 
@@ -191,7 +191,7 @@ def _run(
             f"  {error.error}"
         ) from None
     record = plain({**identity, **records.provenance(time.perf_counter() - begin, "")})
-    data = root / "data" / profile.data
+    data = Workspace(root).dataset(profile.data)
     record["data"] = Dataset(data).hash if (data / "manifest.json").is_file() else None
     notebook.metadata["in9"] = record
     nbformat.write(notebook, running)

@@ -87,18 +87,20 @@ def keep(study: Study) -> list[Path]:
     wanted: dict[str, dict[str, Job]] = {study.profile.name: {}}
     for job in (job for experiment in EXPERIMENTS.values() for job in experiment.jobs(study.profile)):
         wanted.setdefault(job.profile.name, {})[job.key] = job
-    if not any(study.find(job) for jobs in wanted.values() for job in jobs.values()):
+    measured = {
+        name: [(job, record) for job in jobs.values() if (record := study.find(job))] for name, jobs in wanted.items()
+    }
+    if not any(measured.values()):
         profile = study.profile
         raise In9Error(
-            f"Nothing of profile {profile.name!r} was measured here; `in9 measure --profile "
-            f"{profile.file or profile.name}` measures it."
+            f"Nothing of profile {profile.name!r} was measured here; "
+            f"`in9 measure --profile {profile.option}` measures it."
         )
     changed = []
     for name, jobs in wanted.items():
         target = Store(study.workspace.committed / name)
-        for job in jobs.values():
-            record = study.find(job)
-            if record is not None and record != job.find(study.workspace.committed):
+        for job, record in measured[name]:
+            if record != job.find(study.workspace.committed):
                 changed.append(target.write(record))
         for path in target.folder.glob("*.json"):
             if path.stem.rpartition("_")[2] not in jobs:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from in9.data.build import Split
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, reason, unknown
 from in9.files import plain
 from in9.training.augmentation import Augmentation
 from in9.training.recipe import TRAINING_SETS, Recipe
@@ -71,6 +71,11 @@ class Profile:
             raise In9Error("A profile needs at least 1 seed.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
             raise In9Error("A profile shrinks images to a half (2) or less, and takes fractions in (0, 1] of them.")
+
+    @property
+    def option(self) -> str:
+        """What ``--profile`` takes for it: its file, or its name if it is one of the project's own."""
+        return self.file or self.name
 
     @property
     def data_settings(self) -> dict[str, Any]:
@@ -153,8 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return _extended(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise In9Error(f"The profile {path.absolute()} cannot be read ({reason}); check the path.") from error
+        raise In9Error(f"The profile {path.absolute()} cannot be read ({reason(error)}); check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise In9Error(f"The profile {path} is no TOML file ({error}).") from error
 
@@ -203,13 +207,13 @@ def _checked(kind: type, values: Mapping[str, Any], place: str, table: Sequence[
         return TypeAdapter(strict(kind)).validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = _reason(first["type"], (*table, *first["loc"]), first["msg"], first["input"])
-        raise In9Error(f"{place}: {reason}") from None
+        problem = _problem(first["type"], (*table, *first["loc"]), first["msg"], first["input"])
+        raise In9Error(f"{place}: {problem}") from None
     except In9Error as error:
         raise In9Error(f"{place}: {error}") from None
 
 
-def _reason(kind: str, place: Sequence[str | int], message: str, value: Any) -> str:
+def _problem(kind: str, place: Sequence[str | int], message: str, value: Any) -> str:
     """What is wrong with the setting at a place, from what pydantic says of it."""
     setting = ".".join(map(str, place))
     if kind == "missing":

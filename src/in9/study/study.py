@@ -174,7 +174,7 @@ class Study:
         owner = "The project" if self.recorded else "This machine"
         asked = (
             f"{owner} has no record of {{name}} with profile {self.profile.name!r}; "
-            f"`in9 measure --profile {self.profile.file or self.profile.name}` measures it."
+            f"`in9 measure --profile {self.profile.option}` measures it."
         )
         read = {
             name: reader(records)
@@ -209,24 +209,21 @@ class Study:
         """The jobs that can run now: no network is trained by two at once, and last layers wait for their network."""
         for job in jobs:
             _ = self._of(job).dataset  # built here: workers only open it
-        weights = {id(job): job.weights(self.workspace) for job in jobs}
-        ready: dict[Any, Job] = {}
+        untrained: dict[Path, Job] = {}
+        ready: list[Job] = []
         for job in jobs:
-            path = weights[id(job)]
-            trains = path is not None and not path.is_file()
-            if trains and job.recipe is not None and job.recipe.head_on is not None and self._base_comes(job, jobs):
-                continue
-            ready.setdefault(path if trains else id(job), job)
+            path = job.weights(self.workspace)
+            if path is None or path.is_file():
+                ready.append(job)
+            else:
+                untrained.setdefault(path, job)
+        coming = [job.recipe for job in untrained.values()]
+        for job in untrained.values():
+            recipe = job.recipe
+            if recipe is None or recipe.head_on is None or recipe.changed(head_on=None) not in coming:
+                ready.append(job)
         # IN-9L has the most images: it starts first.
-        return sorted(ready.values(), key=lambda job: job.recipe is None or job.recipe.uses_masks)
-
-    def _base_comes(self, job: Job, jobs: Sequence[Job]) -> bool:
-        """Whether another of the jobs is still to train the network whose last layer this one retrains."""
-        base = None if job.recipe is None else job.recipe.changed(head_on=None)
-        return any(
-            other.recipe == base and (path := other.weights(self.workspace)) is not None and not path.is_file()
-            for other in jobs
-        )
+        return sorted(ready, key=lambda job: job.recipe is None or job.recipe.uses_masks)
 
     def _run(self, jobs: Sequence[Job], title: str) -> Iterable[tuple[Job, Record]]:
         """Run jobs side by side, with a progress bar."""
