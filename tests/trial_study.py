@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from in9.data.build import Split
+from in9.data.splits import Split
 from in9.data.dataset import Dataset
 from in9.evaluation.records import Record
 from in9.experiments.controls import dial_profiles

@@ -14,7 +14,8 @@ from two_at_once import run_two
 
 from in9.data import build as build_module
 from in9.data.boxes import Crop, tile_image
-from in9.data.build import Split, assign_splits, build
+from in9.data.build import build
+from in9.data.splits import Split, assign_splits
 from in9.data.dataset import Dataset
 from in9.data.source import Example, MaskRule, Photo, Rejected, Rules
 from in9.data.sources import open_source
@@ -403,7 +404,8 @@ def test_damaged_settings_of_a_stopped_build_are_not_an_error(whole, tmp_path, m
 BUILDER = """
 import pathlib, sys
 from in9.data import build as build_module
-from in9.data.build import Split, build
+from in9.data.build import build
+from in9.data.splits import Split
 from in9.data.sources import open_source
 seen, process = [], build_module.process
 build_module.process = lambda *arguments: seen.append(1) or process(*arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from in9.data.build import Split
+from in9.data.splits import Split
 from in9.errors import In9Error
 from in9.experiments.measuring import EXPERIMENTS
 from in9.study.profile import Profile, load_profile, profile_names

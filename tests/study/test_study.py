@@ -20,7 +20,7 @@ import torch
 from trial_study import PROFILE, furnished, open_study, records_of
 from two_at_once import run_two
 
-from in9.data.build import Split
+from in9.data.splits import Split
 from in9.data.dataset import Dataset
 from in9.data.processes import interrupts_blocked
 from in9.data.variants import VARIANTS

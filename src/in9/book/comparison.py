@@ -78,7 +78,8 @@ def compare(study: Study, trained_on: Sequence[str] = ("original", "mixed_rand")
         study.measure(evaluations(study.profile, recipes))  # trains what is missing side by side
     classifiers = dict(zip(trained_on, map(study.classifier, recipes), strict=True))
     device = next(iter(classifiers.values())).mean.device
-    return Comparison(load_pool(study.dataset, "test", device=device), classifiers)
+    seen_by_none = study.dataset.of_fold(recipes[0].fold)
+    return Comparison(load_pool(seen_by_none, "test", device=device), classifiers)
 
 
 def mixed_variant(label: int, background: int) -> str:

@@ -17,14 +17,23 @@ def build(
     archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
     seed: Annotated[int, seed_option("Decides the split into training and test images.")] = 0,
+    folds: Annotated[int, typer.Option(min=0, help="Deal the images into so many folds; 0 for a test split.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A source's option as name=value.")] = None,
+    from_: Annotated[Path | None, typer.Option("--from", help="A published file of masks, folds and seed.")] = None,
+    grabcut: Annotated[bool, typer.Option("--grabcut", help="Find the masks anew where some are published.")] = False,
 ) -> None:
-    """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was."""
+    """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was.
+
+    The masks of Tiny ImageNet are published with the project and taken from there.
+    """
     from in9.data.build import build as build_dataset
+    from in9.data.published import read_published
     from in9.data.sources import open_source
+    from in9.data.splits import Split
 
     options = assignments(set_ or []) | ({"archive": archive} if archive is not None else {})
-    dataset = build_dataset(open_source(source, **options), out, workers=workers, seed=seed)
+    split = Split(test=0.0, folds=folds) if folds else Split()
+    dataset = build_dataset(open_source(source, **options), out, workers=workers, seed=seed, split=split, masks=from_)
     counts = dataset.outcomes()
     table = counts.pivot_table(index="outcome", columns="class", values="count", aggfunc="sum", fill_value=0)
     table = table.reindex(columns=dataset.manifest["classes"]).assign(total=lambda rows: rows.sum(axis=1))
@@ -32,6 +41,8 @@ def build(
     accepted = counts[counts["outcome"] == "accepted"].groupby("split")["count"].sum()
     sizes = ", ".join(f"{number} {split}" for split, number in accepted.items())
     typer.echo(f"{dataset.path}: {len(dataset.table)} images; with a good mask {sizes}; hash {dataset.hash}")
+    if from_ is not None and read_published(from_).hash != dataset.hash:
+        typer.echo("The masks are the published ones, the images are not to the byte: another JPEG decoder read them.")
 
 
 def export(

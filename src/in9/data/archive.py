@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -87,6 +88,10 @@ class Archive:
             return (self.path / name).read_bytes()
         except FileNotFoundError as error:
             raise KeyError(name) from error
+
+    def checksum(self, name: str) -> str:
+        """A name for the content of a file: 16 hexadecimal digits. Raises KeyError if there is none of that name."""
+        return hashlib.sha256(self.bytes(name)).hexdigest()[:16]
 
     def text(self, name: str) -> str:
         """The content of a UTF-8 text file; raises In9Error if it is missing or cannot be read."""

@@ -12,9 +12,9 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,40 +26,19 @@ from in9.data.boxes import Crop, tile_image
 from in9.data.dataset import FORMAT, Dataset
 from in9.data.masks import find_mask
 from in9.data.processes import interrupts_blocked, start_worker
+from in9.data.published import MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
 from in9.data.source import Example, Rejected, Source, balanced
+from in9.data.splits import Split, assign_splits, deal_into_folds, thumbnail
 from in9.errors import In9Error, plain_disk_errors
-from in9.files import hash_of_file, one_writer, plain, sync, written_whole
-from in9.seeds import digest
+from in9.files import hash_of_file, key_of, one_writer, plain, sync, written_whole
 from in9.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers do without
 
+GOOD, NOT_LOOKED_AT = "good", "not looked at"
 BLOCK = 32
 """How many images a worker does at a time. With fewer, workers finish more evenly and a stopped build loses less."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """How ids are hashed into splits, within each fine class: shares of the images, the rest is for training."""
-
-    test: float = 0.20
-    validation: float = 0.05
-
-
-def assign_splits(examples: Sequence[Example], seed: int, split: Split) -> list[str]:
-    """The split of each example: as its source says, else by the rank of its hashed id within its fine class."""
-    splits = [example.split or "" for example in examples]
-    groups: dict[str, list[int]] = {}
-    for index, example in enumerate(examples):
-        if example.split is None:
-            groups.setdefault(example.fine, []).append(index)
-    for members in groups.values():
-        members.sort(key=lambda index: digest(seed, "split", examples[index].id))
-        test, validation = round(split.test * len(members)), round(split.validation * len(members))
-        for rank, index in enumerate(members):
-            splits[index] = "test" if rank < test else "validation" if rank < test + validation else "train"
-    return splits
 
 
 def build(
@@ -70,8 +49,12 @@ def build(
     seed: int = 0,
     split: Split | None = None,
     progress: bool = True,
+    masks: Path | str | None = None,
 ) -> Dataset:
     """Build a dataset in the folder ``out``, in parallel, and return it opened.
+
+    ``masks`` is a published file: its masks, seed and split are taken, so that the dataset is the published one, but
+    for what another JPEG decoder rounds differently.
 
     A build that was stopped goes on where it was. If ``out`` already holds this very dataset, it is opened. If another
     process builds there, this one waits for it.
@@ -80,6 +63,10 @@ def build(
     """
     out = Path(out)
     split = split or Split()
+    published = None if masks is None else read_published(masks)
+    if published is not None:
+        source = WithMasks(source, published, Path(str(masks)))
+        seed, split = published.settings["seed"], Split(**published.settings["split"])
     settings = plain(
         {
             "format": FORMAT,
@@ -166,6 +153,9 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     row = {"id": example.id, "label": example.label, "fine": example.fine, "split": split}
     row |= {"accepted": not reason, "reason": reason}
     row |= dict(zip(("left", "top", "right", "bottom"), box, strict=True))
+    if photo.checksum:
+        mask = "" if reason else encoded(pixels["masks"])
+        row["published"] = (photo.checksum, (height, width), photo.box, reason, mask)
     return row, {name: crop.pixels(image) for name, image in pixels.items()}
 
 
@@ -229,17 +219,25 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
 
     rows: list[dict[str, Any]] = []
     unusable: list[dict[str, Any]] = []
-    with_images = []
+    with_images, thumbnails = [], []
     for path in paths:
         with np.load(path) as block:
             content = json.loads(block["text"].tobytes())
+            if content["rows"]:
+                with_images.append(path)
+                thumbnails.append(thumbnail(block["images"]))
         rows += content["rows"]
         unusable += content["unusable"]
-        with_images += [path] if content["rows"] else []
     table = pd.DataFrame(rows)
-    _require_classes(table, unusable)
+    folds = settings["split"]["folds"]
+    _require_classes(table, unusable, ("train",) if folds else ("train", "test"))
+    published: list[Any] | None = table.pop("published").tolist() if "published" in table else None
     if getattr(source, "balances", False):
         _balance(table, settings["seed"])
+    if verdicts := getattr(source, "verdicts", {}):
+        table["rejected"] = [_rejection(verdicts, *image) for image in zip(table["id"], table["accepted"], strict=True)]
+    if folds:
+        deal_into_folds(table, np.concatenate(thumbnails), folds, settings["seed"])
     table.to_csv(work / "examples.csv", index=False, lineterminator="\n")
     files = ["examples.csv"]
     for name in ("images", "masks", *(["tiles"] if source.resizes else [])):
@@ -258,6 +256,11 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
         sync(work / name)  # before the blocks go
     facts = {name: {"bytes": (work / name).stat().st_size, "sha256": hash_of_file(work / name)} for name in files}
     own = {"classes": list(CLASS_NAMES), "count": len(table), "unusable": unusable, "files": facts}
+    if published is not None:
+        of_people = table["rejected"] if "rejected" in table else [""] * len(table)
+        columns = zip(table["id"], published, table["split"], of_people, strict=True)
+        images = {name: PublishedImage(*[*known, part, why]) for name, known, part, why in columns}
+        Published(settings, key_of(facts), images).write(work / MASKS_FILE)
     with written_whole(work / "manifest.json") as partial:
         partial.write_text(json.dumps(settings | own, indent=1) + "\n")
     # A process that was killed may have left a partial file of a block.
@@ -273,13 +276,19 @@ def _balance(table: pd.DataFrame, seed: int) -> None:
         table.loc[removed, ["accepted", "reason"]] = [False, "removed to balance the classes"]
 
 
-def _require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]]) -> None:
-    """Raise In9Error unless each class has an accepted example in the test split, and in the train split if any."""
+def _rejection(verdicts: Mapping[str, str], identifier: str, accepted: bool) -> str:
+    """Why an accepted image is not tested although its mask keeps the rules, after those who looked at it; or empty."""
+    verdict = verdicts.get(identifier, NOT_LOOKED_AT) if accepted else GOOD
+    return "" if verdict == GOOD else verdict
+
+
+def _require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]], splits: Sequence[str]) -> None:
+    """Raise In9Error unless each class has an accepted example in each of the splits; in ``train`` only if any has."""
     if table.empty:
         reasons = sorted({image["reason"] for image in unusable}) or ["the source is empty"]
         raise In9Error(f"No image could be used: {'; '.join(reasons)}.")
     present = {*table["split"], *(image["split"] for image in unusable), "test"}
-    for split in ("train", "test"):
+    for split in splits:
         accepted = set(table[(table["split"] == split) & table["accepted"]]["label"])
         missing = [name for label, name in enumerate(CLASS_NAMES) if label not in accepted]
         if split in present and missing:

@@ -3,7 +3,8 @@
 A dataset is a folder::
 
     manifest.json   format, source, settings, seed, sizes, what was rejected and why, checksums of the other files
-    examples.csv    one row per image: id, label, fine class, split, accepted, reason, box
+    examples.csv    one row per image: id, label, fine class, split, accepted, reason, box; and rejected, where somebody
+                    has looked at the masks: why an accepted image is not tested, or nothing
     images.npy      uint8 [N, S, S, 3]
     masks.npy       bool  [N, S, S], true on the object
     tiles.npy       uint8 [N, S, S, 3], Only-BG-T made at native size; only where the source's images are resized
@@ -15,6 +16,7 @@ The same source, settings and seed give the same bytes.
 from __future__ import annotations
 
 import json
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,8 @@ FORMAT = 1
 ENTRIES = ("source", "source_settings", "image_size", "seed", "split", "classes", "unusable", "files")
 """What every manifest holds, and more."""
 SPLITS = ("train", "validation", "test")
+FOLD = "fold"
+"""Before the number of a fold, where images are dealt into folds: their split."""
 
 
 class Dataset:
@@ -43,6 +47,7 @@ class Dataset:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.fold: int | None = None
         manifest = self.path / "manifest.json"
         if not manifest.is_file():
             raise In9Error(f"{self.path} is not a dataset: it has no manifest.json. Make one with `in9 build`.")
@@ -67,7 +72,24 @@ class Dataset:
     def settings(self) -> dict[str, Any]:
         """What it was built from and how; two datasets with the same settings are the same."""
         derived = ("classes", "count", "unusable", "files")
-        return {key: value for key, value in self.manifest.items() if key not in derived}
+        settings = {key: value for key, value in self.manifest.items() if key not in derived}
+        return settings | {"split": {"folds": 0, **self.manifest["split"]}}  # there have not always been folds
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 where some images are for testing alone."""
+        return int(self.settings["split"]["folds"])
+
+    def of_fold(self, fold: int | None) -> Dataset:
+        """This dataset for networks that leave out a fold: its images are the test split, the other folds ``train``.
+
+        With None, and as it is opened, both splits are all folds. Raises In9Error for a fold that does not exist.
+        """
+        if fold is not None and not 0 <= fold < self.folds:
+            raise In9Error(f"{self.path} has {self.folds} folds, and fold {fold} was asked for; build it with more.")
+        other = copy(self)
+        other.fold = fold
+        return other
 
     @property
     def hash(self) -> str:
@@ -109,11 +131,23 @@ class Dataset:
                 raise In9Error(f"{self.path / name} was changed after the build; build the dataset again.")
 
     def indices(self, split: str, accepted: bool = True) -> np.ndarray:
-        """The rows of one split: those with a good mask (IN-9), or all of them (IN-9L)."""
+        """The rows of one split: those with a good mask (IN-9), or all of them (IN-9L).
+
+        Images that somebody has looked at and rejected are trained on, as in the paper, and not tested on.
+        """
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         chosen = self.table["split"] == split
-        return np.flatnonzero(chosen & self.table["accepted"] if accepted else chosen)
+        if self.folds and split != "validation":
+            left_out = self.table["split"] == f"{FOLD}{self.fold}"
+            chosen = self.table["split"] != "validation"
+            if self.fold is not None:
+                chosen &= left_out if split == "test" else ~left_out
+        if accepted:
+            chosen &= self.table["accepted"]
+            if split == "test" and "rejected" in self.table:
+                chosen &= self.table["rejected"] == ""
+        return np.flatnonzero(chosen)
 
     def outcomes(self) -> pd.DataFrame:
         """How many examples each rule kept or rejected: columns class, split, outcome, count."""

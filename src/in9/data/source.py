@@ -40,13 +40,14 @@ class Photo:
 
     A mask is bool [height, width], true on the object; where it is None GrabCut finds a mask from the box. An image
     without a box can still be trained and tested on as a whole (IN-9L); ``reason`` says why it has none, in the words
-    of a ``Rejected``.
+    of a ``Rejected``. ``checksum`` is of the photograph's file, where there is one: masks may be published for it.
     """
 
     image: np.ndarray
     box: Box | None
     mask: np.ndarray | None = None
     reason: str = ""
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Source(Protocol):
     resizes: bool  # whether images are larger than image_size, so that backgrounds are tiled before the resize
     rules: Rules
     balances: bool  # whether accepted images are cut to the same number of each class; may be left out for False
+    verdicts: Mapping[str, str]  # of people who looked at masks, by id: "good", or why not; may be left out for none
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides which images come out, as plain JSON values; no path, no host."""

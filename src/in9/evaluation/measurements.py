@@ -20,23 +20,46 @@ from in9.evaluation.adversarial.pairs import measure_attacks
 from in9.evaluation.predictions import predict_all, predict_variant
 from in9.evaluation.records import to_digits
 from in9.evaluation.saliency.scores import measure_saliency
+from in9.taxonomy import NUM_CLASSES
 from in9.training.recipe import IN9L
 
 
 def measure_evaluation(
     classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """The results of an evaluation record: true and predicted classes on every test set, one digit for each image.
+    """The results of an evaluation record: true and predicted classes on every test set, a digit for each image.
 
-    ``options``: ``test_seed`` decides the backgrounds of the mixed variants.
+    ``options``: ``test_seed`` decides the backgrounds of the mixed variants, which are drawn ``draws`` times: then
+    their predictions are lists with one entry for each draw.
     """
     pool = variants.load_pool(dataset, "test", device=device)
     whole = variants.load_pool(dataset, "test", accepted=False, device=device)
-    predictions = predict_all(classifier, pool, whole, seed=options["test_seed"])
+    predictions = predict_all(classifier, pool, whole, options["test_seed"], draws=options.get("draws", 1))
+    texts = {name: [to_digits(answers) for answers in draws] for name, draws in predictions.items()}
     return {
         "labels": {"in9": to_digits(pool.labels.tolist()), IN9L: to_digits(whole.labels.tolist())},
-        "predictions": {name: to_digits(answers) for name, answers in predictions.items()},
+        "predictions": {name: draws[0] if len(draws) == 1 else draws for name, draws in texts.items()},
     }
+
+
+def drawn_backgrounds(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+    """The results of a record of draws: the background of each test image, as a row of the test images.
+
+    ``options`` are those of an evaluation, whose draws these are; rows are lists of text with one entry for each draw.
+    Raises In9Error if there are fewer test images than draws.
+    """
+    pool, seed, draws = variants.load_pool(dataset, "test"), options["test_seed"], options["draws"]
+    fewest = min(pool.labels.bincount(minlength=NUM_CLASSES).tolist())
+    if fewest < draws:
+        raise In9Error(
+            f"Mixed test sets are to be drawn {draws} times, and a class has only {fewest} backgrounds; "
+            "lower the profile's draws, or give more images."
+        )
+    rows = {
+        test: [variants.draw_backgrounds(test, pool, each)[0].tolist() for each in range(seed, seed + draws)]
+        for test in variants.MIXED
+    }
+    return {"backgrounds": {test: [" ".join(map(str, row)) for row in each] for test, each in rows.items()}}
 
 
 def measure_draws(

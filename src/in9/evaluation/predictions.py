@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from in9.data import variants
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.evaluation import estimates
-from in9.evaluation.estimates import Estimate
+from in9.evaluation.estimates import Estimate, Term
 from in9.training.recipe import IN9L
 
 TEST_SETS = (*VARIANTS, IN9L)
@@ -33,17 +33,23 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one or several equal models (seeds) answered on some test sets.
+    """What one or several equal models answered on some test sets.
 
-    ``labels`` has the true classes of each test set, int64 [N]; ``classes`` the predicted ones, int64 [models, N], -1
-    for none of the nine. ``models`` says how each model came about, as far as that is known; ``ids`` names the images
-    of each test set, where the names are at hand.
+    ``labels`` has the true classes of each test set, int64 [N]; ``classes`` the predicted ones, int64 [models, draws,
+    N], -1 for none of the nine: a mixed test set may be drawn several times. ``models`` says how each model came about,
+    as far as that is known; ``ids`` names the images of each test set, where the names are at hand. ``backgrounds``
+    names the background of each image of a mixed test set in each draw, int64 [draws, N], where that is known.
+
+    Models are seeds, which all answered the same images; or, with ``folds``, each answered the images of the fold that
+    it has not seen: ``folds`` int64 [N] is the fold of each image of a test set, and ``classes`` is [1, draws, N].
     """
 
     labels: Mapping[str, np.ndarray]
     classes: Mapping[str, np.ndarray]
     models: tuple[Model, ...] = (Model(),)
     ids: Mapping[str, tuple[str, ...]] | None = None
+    backgrounds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    folds: Mapping[str, np.ndarray] | None = None
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -52,7 +58,7 @@ class Predictions:
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each model."""
+        """The seed of each model; with folds it is the number of its fold."""
         return [model.recipe["seed"] for model in self.models]
 
     @property
@@ -69,22 +75,67 @@ class Predictions:
         return float(np.mean(times)) if len(times) == len(self.models) else None
 
     def of_seeds(self, seeds: Sequence[int]) -> Predictions:
-        """The predictions of some of the models, in this order."""
+        """The predictions of some of the models, in this order; with folds, on the images of their folds."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        classes = {test: predicted[rows] for test, predicted in self.classes.items()}
-        return replace(self, classes=classes, models=tuple(self.models[row] for row in rows))
+        models = tuple(self.models[row] for row in rows)
+        if self.folds is None:
+            classes = {test: predicted[rows] for test, predicted in self.classes.items()}
+            return replace(self, classes=classes, models=models)
+        kept = {test: np.isin(folds, seeds) for test, folds in self.folds.items()}
+        return replace(
+            self,
+            models=models,
+            labels={test: labels[kept[test]] for test, labels in self.labels.items()},
+            classes={test: predicted[..., kept[test]] for test, predicted in self.classes.items()},
+            backgrounds={test: names[:, kept[test]] for test, names in self.backgrounds.items()},
+            folds={test: folds[kept[test]] for test, folds in self.folds.items()},
+        )
+
+    def of_images(self, kept: np.ndarray) -> Predictions:
+        """The predictions on some images, bool [N], of the test sets that have the foreground."""
+        tests = [test for test in self.tests if test != IN9L]
+        return replace(
+            self,
+            labels={test: self.labels[test][kept] for test in tests},
+            classes={test: self.classes[test][..., kept] for test in tests},
+            ids=None,
+            backgrounds={test: names[:, kept] for test, names in self.backgrounds.items()},
+            folds=None if self.folds is None else {test: self.folds[test][kept] for test in tests},
+        )
 
     def correct(self, test: str) -> np.ndarray:
-        """Whether each prediction is right: bool [models, N]."""
+        """Whether each prediction is right: bool [models, draws, N]."""
         return self.classes[test] == self.labels[test]
 
+    def fold_of(self, test: str) -> np.ndarray | None:
+        """The fold of each image of a test set, int64 [N]; None where models are seeds."""
+        return None if self.folds is None else self.folds[test]
+
+    def term(self, test: str, sign: float = 1.0) -> Term:
+        """Accuracy on one test set as a part of a sum, plus or minus."""
+        return self._term(sign * self.correct(test), test)
+
+    def _term(self, values: np.ndarray, test: str) -> Term:
+        """Values [models, draws, N] of a test set; their mean over draws where the backgrounds are not known."""
+        known = test in self.backgrounds or values.shape[1] == 1
+        return Term(values if known else values.mean(axis=1, keepdims=True), self.backgrounds.get(test))
+
+    def share(self, flags: np.ndarray, test: str) -> Estimate:
+        """The class-balanced share of the images of a test set that have a flag, bool [models, draws, N]."""
+        values, backgrounds = self._term(flags, test)
+        return estimates.share(values, self.labels[test], self.fold_of(test), backgrounds)
+
     def accuracy(self, test: str) -> Estimate:
-        """Class-balanced accuracy on one test set, with its interval."""
-        return estimates.accuracy(self.correct(test), self.labels[test])
+        """Class-balanced accuracy on one test set, the mean over draws and models, with its interval."""
+        return self.share(self.correct(test), test)
 
     def difference(self, first: str, second: str) -> Estimate:
         """Accuracy on one test set minus that on another with the same foregrounds, with a paired interval."""
-        return estimates.paired_difference(self.correct(first), self.correct(second), self.labels[first])
+        return self.sum_of([self.term(first), self.term(second, -1)], first)
+
+    def sum_of(self, terms: Sequence[Term], test: str) -> Estimate:
+        """A sum of class-balanced means over the images of a test set, with a paired interval."""
+        return estimates.balanced_mean(terms, self.labels[test], self.fold_of(test))
 
     def gap(self) -> Estimate:
         """BG-Gap: Mixed-Same minus Mixed-Rand (section 4)."""
@@ -109,16 +160,22 @@ def gain(first: Predictions, second: Predictions, test: str, second_test: str | 
     Both are tested on ``test``, or the second on ``second_test``, which has the same foregrounds.
     """
     first, second = with_same_seeds(first, second)
-    return estimates.paired_difference(first.correct(test), second.correct(second_test or test), first.labels[test])
+    return first.sum_of([first.term(test), second.term(second_test or test, -1)], test)
 
 
 def gap_change(first: Predictions, second: Predictions) -> Estimate:
     """The BG-Gap of the first models minus that of the second, paired by image; of the seeds that both have."""
-    gaps = [
-        models.correct("mixed_same").astype(float) - models.correct("mixed_rand").astype(float)
-        for models in with_same_seeds(first, second)
+    first, second = with_same_seeds(first, second)
+    terms = [
+        models.term(test, sign)
+        for models, test, sign in (
+            (first, "mixed_same", 1),
+            (first, "mixed_rand", -1),
+            (second, "mixed_same", -1),
+            (second, "mixed_rand", 1),
+        )
     ]
-    return estimates.paired_mean_difference(gaps[0], gaps[1], first.labels["mixed_same"])
+    return first.sum_of(terms, "mixed_same")
 
 
 # ------------------------------------------------------------------------------------------------------- predicting
@@ -180,15 +237,19 @@ def predict_all(
     whole: Pool | None,
     seed: int = 0,
     tests: Sequence[str] = TEST_SETS,
+    draws: int = 1,
 ) -> dict[str, np.ndarray]:
-    """Predictions on several test sets: name -> int64 [N]. ``whole`` is the pool of IN-9L, needed only for that."""
+    """Predictions on several test sets: name -> int64 [draws, N].
+
+    ``whole`` is the pool of IN-9L, needed only for that. Mixed test sets are drawn so many times, from ``seed`` on; the
+    others are what they are, and have one draw.
+    """
     variants.check_variants(tests, also=(IN9L,))
     answers = {}
     for test in tests:
-        if test == IN9L:
-            if whole is None:
-                raise ValueError("The test set in9l needs the pool of all test images.")
-            answers[test] = predict_variant(classifier, whole, "original", seed)
-        else:
-            answers[test] = predict_variant(classifier, pool, test, seed)
+        if test == IN9L and whole is None:
+            raise ValueError("The test set in9l needs the pool of all test images.")
+        images, variant = (whole, "original") if whole is not None and test == IN9L else (pool, test)
+        seeds = range(seed, seed + draws) if variant in MIXED else [seed]
+        answers[test] = np.stack([predict_variant(classifier, images, variant, each) for each in seeds])
     return answers

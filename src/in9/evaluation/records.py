@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from in9.data.build import Split
+from in9.data.splits import Split
 from in9.errors import In9Error
 from in9.evaluation.predictions import Model, Predictions
 from in9.files import key_of, plain, without_defaults, written_whole
@@ -34,6 +34,7 @@ DEFAULTS = plain(
         "recipe": asdict(Recipe()),
         "options": {
             "test_seed": 0,
+            "draws": 1,
             "foregrounds_per_class": None,
             "backgrounds_per_class": None,
             "per_class": None,
@@ -130,20 +131,55 @@ def _read(path: Path, changed: int, size: int) -> Record:
 
 
 def predictions_of(records: Sequence[Record], part: int | None = None) -> Predictions:
-    """The predictions of one or several equal models (seeds), one record each.
+    """The predictions of one or several equal models (seeds, or folds), one record each.
 
     ``part`` picks one of several predictions of each test set, where a record has more than one (of changed masks,
-    say). All records must be of the same images.
+    say). Models that are seeds must be of the same images.
     """
-    labels, answers = records[0].results["labels"], records[0].results["predictions"]
+    single = [_of_record(record, part) for record in records]
+    if records[0].settings.get("recipe", {}).get("fold") is None:
+        classes = {test: np.concatenate([each.classes[test] for each in single]) for test in single[0].tests}
+        return replace(single[0], classes=classes, models=tuple(map(model_of, records)))
+    sizes = np.cumsum([0, *(len(each.labels[single[0].tests[0]]) for each in single[:-1])])
+
+    def joined(test: str, values: str) -> np.ndarray:
+        return np.concatenate([getattr(each, values)[test] for each in single], axis=-1)
+
+    return Predictions(
+        {test: joined(test, "labels") for test in single[0].tests},
+        {test: joined(test, "classes") for test in single[0].tests},
+        tuple(map(model_of, records)),
+        backgrounds={
+            test: np.concatenate(
+                [each.backgrounds[test] + size for each, size in zip(single, sizes, strict=True)], axis=1
+            )
+            for test in single[0].backgrounds
+            if all(test in each.backgrounds for each in single)
+        },
+        folds={
+            test: np.repeat(
+                [record.settings["recipe"]["fold"] for record in records], [len(each.labels[test]) for each in single]
+            )
+            for test in single[0].tests
+        },
+    )
+
+
+def _of_record(record: Record, part: int | None = None) -> Predictions:
+    """The predictions of one model."""
+    labels, answers = record.results["labels"], record.results["predictions"]
     rows = {
-        test: [classes_in(record, test) if part is None else classes_in(record, test)[part] for record in records]
+        test: np.atleast_2d(classes_in(record, test)) if part is None else classes_in(record, test)[part][None]
         for test in answers
     }
+    drawn = record.results.get("backgrounds", {})
     return Predictions(
         {test: from_digits(labels[IN9L if test == IN9L else "in9"]) for test in answers},
-        {test: np.stack(members) for test, members in rows.items()},
-        tuple(map(model_of, records)),
+        {test: classes[None] for test, classes in rows.items()},
+        (model_of(record),),
+        backgrounds={
+            test: np.array([text.split() for text in drawn[test]], np.int64) for test in drawn if test in answers
+        },
     )
 
 

@@ -24,4 +24,12 @@ def _architectures(profile: Profile) -> dict[str, list[Job]]:
     return {name: evaluations(profile, [recipe]) for name, recipe in recipes.items()}
 
 
+def _equal_steps(profile: Profile) -> dict[str, list[Job]]:
+    epochs = profile.in9l_epochs
+    return {IN9L: evaluations(profile, profile.recipes_on([IN9L], epochs=epochs))} if epochs else {}
+
+
+EQUAL_STEPS = Experiment("equal_steps", ("03",), _equal_steps)
+"""IN-9L for fewer epochs, so that it takes as many steps as Original: more images without more training."""
+
 ARCHITECTURES = Experiment("architectures", ("03",), _architectures)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from in9.evaluation import estimates
-from in9.evaluation.estimates import Estimate
+from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.records import Record, classes_in, from_digits, predictions_of
 from in9.experiments.experiment import Experiment
 from in9.study.jobs import EVALUATION, TEST_SEED, Job, evaluations, jobs_of
@@ -103,17 +103,20 @@ def _estimates(evaluated: list[Record], drawn_anew: list[Record]) -> dict[str, E
     chances = misleads.sum(0)[counted]
     towards = ((rand == background) & misleads).sum(1)[:, counted] / chances
     others = ((rand != background) & (rand != labels) & misleads).sum(1)[:, counted] / chances / (NUM_CLASSES - 2)
-    mean = estimates.paired_mean_difference
+
+    def mean(values: np.ndarray, own: np.ndarray) -> Estimate:
+        return estimates.balanced_mean([Term(values[:, None])], own)
+
     return {
         "original": book.accuracy("original"),
         "only_bg_t": book.accuracy("only_bg_t"),
         "gap": book.gap(),
-        "mean_gap": mean((same == labels).mean(1), (rand == labels).mean(1), labels),
-        "control": estimates.paired_difference(book.correct("mixed_same"), same[:, 0] == labels, labels),
+        "mean_gap": mean((same == labels).mean(1) - (rand == labels).mean(1), labels),
+        "control": mean(book.correct("mixed_same")[:, 0].astype(float) - (same[:, 0] == labels), labels),
         "paste": book.difference("original", "mixed_same"),
-        "towards": mean(towards, 0, labels[counted]),
-        "elsewhere": mean(others, 0, labels[counted]),
-        "pull": mean(towards, others, labels[counted]),
+        "towards": mean(towards, labels[counted]),
+        "elsewhere": mean(others, labels[counted]),
+        "pull": mean(towards - others, labels[counted]),
     }
 
 

@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 
 from in9.data.dataset import Dataset
 from in9.data.variants import compose, draw_backgrounds, load_pool
-from in9.evaluation import estimates
-from in9.evaluation.estimates import Estimate
+from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions
 from in9.seeds import uniforms
 
@@ -34,25 +33,26 @@ _ORDER = tuple(CATEGORIES)
 
 
 def categories(full: ArrayLike, foreground: ArrayLike, background: ArrayLike) -> np.ndarray:
-    """The category of each image by table 3: int64, the place in ``CATEGORIES``, of the arguments' shape.
+    """The category of each image by table 3: int64, the place in ``CATEGORIES``, of the arguments' common shape.
 
-    The arguments say whether the prediction on each part is right: bool, of one shape. Raises ValueError otherwise.
+    The arguments say whether the prediction on each part is right: bool, of shapes that broadcast, since the foreground
+    may be seen on several backgrounds. Raises ValueError otherwise.
     """
     parts = [np.asarray(part) for part in (full, foreground, background)]
-    if any(part.dtype != np.bool_ or part.shape != parts[0].shape for part in parts):
-        raise ValueError("full, foreground and background must be bool arrays of one shape")
-    whole, front, back = parts
+    if any(part.dtype != np.bool_ for part in parts):
+        raise ValueError("full, foreground and background must be bool arrays")
+    whole, front, back = np.broadcast_arrays(*parts)
     choices = [whole & ~front & back, whole & ~front & ~back, ~whole & front & ~back, ~whole & front & back]
     return np.select(choices, range(4), 4)
 
 
 def of_model(models: Predictions) -> np.ndarray:
-    """The category of each image for one model, which makes all three predictions: int64 [seeds, N]."""
+    """The category of each image for one model, which makes all three predictions: int64 [models, draws, N]."""
     return categories(*(models.correct(test) for test in ASPECTS.values()))
 
 
 def of_three(full: Predictions, foreground: Predictions, background: Predictions) -> np.ndarray:
-    """The other reading: three models, each tested on what it was trained on (ASPECTS): int64 [seeds, N].
+    """The other reading: three models, each tested on what it was trained on (ASPECTS): int64 [models, draws, N].
 
     Under it, the difference between the Required and the Fools is that of two models' accuracies. The paper's shares
     rule it out: they differ by as much as the two accuracies of one model do.
@@ -62,7 +62,7 @@ def of_three(full: Predictions, foreground: Predictions, background: Predictions
 
 
 def misled(models: Predictions) -> np.ndarray:
-    """The paper's stricter fooled images (appendix): bool [seeds, N].
+    """The paper's stricter fooled images (appendix): bool [models, draws, N].
 
     The foreground is right; full image and background are given the same wrong class. All of them are BG Fools.
     """
@@ -71,8 +71,8 @@ def misled(models: Predictions) -> np.ndarray:
 
 
 def share(flags: ArrayLike, models: Predictions) -> Estimate:
-    """The class-balanced share of test images, bool [seeds, N], with its interval."""
-    return estimates.accuracy(flags, models.labels[ASPECTS["full"]])
+    """The class-balanced share of test images, bool [models, draws, N], with its interval."""
+    return models.share(np.asarray(flags), ASPECTS["foreground"])
 
 
 def shares(models: Predictions) -> dict[str, Estimate]:
@@ -102,7 +102,8 @@ def balance(models: Predictions) -> tuple[Estimate, Estimate]:
     """
     category = of_model(models)
     required, fools = (np.isin(category, [_ORDER.index(name) for name in names]) for names in (REQUIRED, FOOLS))
-    left = estimates.paired_difference(required, fools, models.labels[ASPECTS["full"]])
+    backgrounds = models.backgrounds.get(ASPECTS["foreground"])
+    left = models.sum_of([Term(required.astype(float) - fools, backgrounds)], ASPECTS["foreground"])
     return left, models.difference(ASPECTS["full"], ASPECTS["foreground"])
 
 
@@ -112,7 +113,9 @@ def paths(models: Predictions) -> pd.DataFrame:
     rows = []
     for way in np.ndindex(2, 2, 2):
         right = [not wrong for wrong in way]
-        flags = np.logical_and.reduce([part == wanted for part, wanted in zip(parts, right, strict=True)])
+        flags = np.logical_and.reduce(
+            np.broadcast_arrays(*(part == wanted for part, wanted in zip(parts, right, strict=True)))
+        )
         category = _ORDER[int(categories(*(np.array([flag]) for flag in right))[0])]
         rows.append(
             dict(zip(ASPECTS, right, strict=True)) | {"category": category, "share": share(flags, models).value}
@@ -123,14 +126,15 @@ def paths(models: Predictions) -> pd.DataFrame:
 def examples(
     models: Predictions, dataset: Dataset, number: int = 2, seed: int = 0
 ) -> dict[str, list[tuple[np.ndarray, int, int] | None]]:
-    """Some images of each category, by the first model's predictions: category -> pictures, three for each image.
+    """Some images of each category, by the first model's predictions in the first draw.
 
-    A picture is (image uint8 [S, S, 3], predicted class, true class), in the order of ``ASPECTS``. Hashed ids choose
-    the images, of different classes as far as possible; None stands for what a category does not have.
-    ``seed`` is the backgrounds' of the evaluation.
+    They are category -> pictures, three for each image. A picture is (image uint8 [S, S, 3], predicted class, true
+    class), in the order of ``ASPECTS``. Hashed ids choose the images, of different classes as far as possible; None
+    stands for what a category does not have. ``seed`` is the backgrounds' of the evaluation.
     """
-    pool = load_pool(dataset, "test")
-    category_of, labels = of_model(models)[0], models.labels[ASPECTS["full"]]
+    models = models.of_seeds(models.seeds[:1])
+    pool = load_pool(dataset.of_fold(models.models[0].recipe.get("fold")), "test")
+    category_of, labels = of_model(models)[0, 0], models.labels[ASPECTS["full"]]
     if len(pool) != len(category_of):
         raise ValueError(f"the predictions are of {len(category_of)} images, the dataset has {len(pool)}")
     backgrounds = draw_backgrounds(ASPECTS["foreground"], pool, seed)[0]
@@ -145,7 +149,7 @@ def examples(
             for test in ASPECTS.values():
                 rows = pool.labels.new_tensor([row])
                 image = compose(test, pool, rows, backgrounds[rows] if test == ASPECTS["foreground"] else None)
-                predicted = int(models.classes[test][0, row])
+                predicted = int(models.classes[test][0, 0, row])
                 pictures.append((image[0].permute(1, 2, 0).numpy(), predicted, int(labels[row])))
         result[category] = pictures + [None] * (len(ASPECTS) * number - len(pictures))
     return result

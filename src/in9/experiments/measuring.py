@@ -18,14 +18,14 @@ from in9.evaluation.predictions import TEST_SETS
 from in9.evaluation.records import Store, predictions_of
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.backgrounds_suffice import MATRIX
-from in9.experiments.bg_gap import ARCHITECTURES
+from in9.experiments.bg_gap import ARCHITECTURES, EQUAL_STEPS
 from in9.experiments.controls import CALIBRATION, DIAL
 from in9.experiments.experiment import Experiment
-from in9.experiments.image_counts import COUNTS
+from in9.experiments.image_counts import COUNTS, DRAWN
 from in9.experiments.mixed_rand_training import MIXED_TRAININGS
 from in9.experiments.object_focus import SALIENCY
 from in9.experiments.what_helps import REMEDIES
-from in9.experiments.why_pretrained import FINER, SMALLER
+from in9.experiments.why_pretrained import FINER, ROBUST, SMALLER
 from in9.experiments.why_we_differ import LEVELS, MASK_CHANGES, SUSPECTS, TRIALS
 from in9.study.jobs import Job, evaluations
 from in9.study.study import Study
@@ -34,6 +34,7 @@ EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
         COUNTS,
+        DRAWN,
         MATRIX,
         MIXED_TRAININGS,
         CALIBRATION,
@@ -41,6 +42,8 @@ EXPERIMENTS = {
         SALIENCY,
         REMEDIES,
         ARCHITECTURES,
+        EQUAL_STEPS,
+        ROBUST,
         TRIALS,
         LEVELS,
         MASK_CHANGES,

@@ -35,6 +35,16 @@ SMALLER = Experiment("smaller", ("10", "12"), _smaller)
 """Models trained on a share of the images, by that share."""
 
 
+def _robust(profile: Profile) -> dict[str, list[Job]]:
+    perturbations = profile.perturbations
+    jobs = {name: level_jobs(profile, perturbation=perturbation) for name, perturbation in perturbations.items()}
+    return {"none": level_jobs(profile)} | jobs if jobs else {}
+
+
+ROBUST = Experiment("robust", ("10",), _robust)
+"""Models trained on Original, plainly and on images changed to mislead them, by the norm of the change (figure 12)."""
+
+
 def finer(study: Study) -> Measured[int, Predictions]:
     """The models of ``FINER`` by the number of classes that they were trained on."""
     levels = FINER.read(study)

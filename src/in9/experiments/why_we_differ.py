@@ -6,14 +6,13 @@ the objects, and for attacks the number of backgrounds. All models of this chapt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from in9.evaluation import estimates
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, gain, gap_change
@@ -159,7 +158,7 @@ def mask_changes(study: Study) -> pd.DataFrame:
     models, records = _with_masks(study)
     if models is None:
         return pd.DataFrame(columns=columns)
-    shares = records[0].results["shares"]
+    shares = np.mean([record.results["shares"] for record in records], axis=0)
     rows = [(0, 100 * shares[0], *models.gap().in_percent())]
     for place, pixels in enumerate(PIXELS):
         rows.append((pixels, 100 * shares[1 + place], *predictions_of(records, place).gap().in_percent()))
@@ -175,14 +174,18 @@ def object_sizes(study: Study) -> pd.DataFrame:
     models, records = _with_masks(study)
     rows = []
     if models is not None:
-        areas, labels = np.array(records[0].results["areas"]), models.labels["mixed_same"]
+        areas, labels = areas_of(records), models.labels["mixed_same"]
         ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
         for place, third in enumerate(THIRDS):
             part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
-            same, rand = (models.correct(test)[:, part] for test in ("mixed_same", "mixed_rand"))
-            gap = estimates.paired_difference(same, rand, labels[part])
-            rows.append((third, 100 * areas[part].mean(), *gap.in_percent()))
+            rows.append((third, 100 * areas[part].mean(), *models.of_images(part).gap().in_percent()))
     return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
+
+
+def areas_of(records: Sequence[Record]) -> np.ndarray:
+    """The share of each test image that is foreground: float64 [N], in the order of ``predictions_of`` the records."""
+    folded = records[0].settings["recipe"].get("fold") is not None
+    return np.concatenate([record.results["areas"] for record in (records if folded else records[:1])])
 
 
 def _with_masks(study: Study) -> tuple[Predictions | None, list[Record]]:

@@ -101,7 +101,7 @@ class Score:
         by_rule = {rule: self.predictions(rule) for rule in self.rules}
         frames = []
         for test in self.tests:
-            answers = {rule: predictions.classes[test][0] for rule, predictions in by_rule.items()}
+            answers = {rule: predictions.classes[test][0, 0] for rule, predictions in by_rule.items()}
             columns = {"test": test, "id": self.ids[test], "label": by_rule[STRICT].labels[test], **answers}
             frames.append(pd.DataFrame(columns))
         return pd.concat(frames, ignore_index=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from in9.data.dataset import Dataset
 from in9.errors import plain_disk_errors
-from in9.evaluation.measurements import MEASUREMENTS
+from in9.evaluation.measurements import MEASUREMENTS, drawn_backgrounds
 from in9.evaluation.records import Record, Store, provenance, record_key
 from in9.files import one_writer, plain
 from in9.study.profile import Profile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EVALUATION = "evaluation"
 DATASET = "dataset"
+DRAWS = "draws"
 TEST_SEED = 0
 """Decides the backgrounds of the mixed test sets."""
 
@@ -48,8 +49,16 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the result."""
-        recipe = {} if self.recipe is None else {"recipe": asdict(self.recipe), "options": self.options}
-        return plain({"data": self.profile.data_settings, **recipe})
+        recipe = {} if self.recipe is None else {"recipe": asdict(self.recipe)}
+        options = {"options": self.options} if self.options or recipe else {}
+        return plain({"data": self.profile.data_settings, **recipe, **options})
+
+    @property
+    def draws(self) -> Job | None:
+        """The record of the backgrounds that this evaluation draws; None if it draws once or is no evaluation."""
+        if self.kind != EVALUATION or self.recipe is None or self.options.get("draws", 1) == 1:
+            return None
+        return draws_job(self.profile, self.recipe.fold)
 
     @property
     def key(self) -> str:
@@ -74,7 +83,12 @@ def jobs_of(profile: Profile, kind: str, recipes: Iterable[Recipe], **options: A
 
 def evaluations(profile: Profile, recipes: Iterable[Recipe]) -> list[Job]:
     """The evaluation of each recipe's classifier on every test set."""
-    return jobs_of(profile, EVALUATION, recipes, test_seed=TEST_SEED)
+    return jobs_of(profile, EVALUATION, recipes, test_seed=TEST_SEED, draws=profile.draws)
+
+
+def draws_job(profile: Profile, fold: int | None) -> Job:
+    """Which backgrounds the mixed test sets get in each draw; for all that are tested on the fold."""
+    return Job(profile, DRAWS, options=plain({"fold": fold, "test_seed": TEST_SEED, "draws": profile.draws}))
 
 
 @contextmanager
@@ -106,6 +120,7 @@ def run_job(
         present = job.find(workspace.measured)
         if present is not None and present.data == dataset.hash:  # measured since this job was handed out
             return present
+        dataset = dataset.of_fold(job.options.get("fold") if job.recipe is None else job.recipe.fold)
         if job.recipe is None:
             record = _of_dataset(job, dataset)
         else:
@@ -115,9 +130,12 @@ def run_job(
 
 
 def _of_dataset(job: Job, dataset: Dataset) -> Record:
-    """How many images each rule kept or rejected (section 2): class, split, outcome, count."""
-    rows = dataset.outcomes().to_dict("records")
-    return Record(job.kind, job.profile.name, job.settings, dataset.hash, {"rows": rows}, provenance(0.0, "cpu"))
+    """How many images each rule kept or rejected (section 2): class, split, outcome, count. Or draws of backgrounds."""
+    if job.kind == DRAWS:
+        results, name = drawn_backgrounds(dataset, job.options), f"fold{job.options['fold']}"
+    else:
+        results, name = {"rows": dataset.outcomes().to_dict("records")}, job.profile.name
+    return Record(job.kind, name, job.settings, dataset.hash, results, provenance(0.0, "cpu"))
 
 
 def _of_classifier(
@@ -157,7 +175,7 @@ def load_classifier(recipe: Recipe, profile: Profile, workspace: Workspace, devi
     """The classifier of a recipe, to look into; trained first if its weights are not there."""
     import torch
 
-    dataset = Dataset(workspace.dataset(profile.data))
+    dataset = Dataset(workspace.dataset(profile.data)).of_fold(recipe.fold)
     weights = weights_file(workspace.trained, recipe, dataset)
     with _one_thread(), plain_disk_errors(workspace.runs):
         return trained_classifier(recipe, dataset, weights, torch.device(device))[0]

@@ -15,11 +15,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from in9.data.build import Split
+from in9.data.splits import Split
 from in9.errors import In9Error, reason, unknown
 from in9.files import plain
 from in9.training.augmentation import Augmentation
-from in9.training.recipe import TRAINING_SETS, Recipe
+from in9.training.recipe import TRAINING_SETS, Perturbation, Recipe
 
 ALL_FINER = 1000  # no class of ImageNet has as many below it
 MERGED = ("recipe", "augmentation", "source_options")
@@ -48,6 +48,7 @@ class Profile:
     split: Split = field(default_factory=Split)
     build_seed: int = 0
     seeds: tuple[int, ...] = (0,)
+    draws: int = 1
     adversarial_foregrounds: int | None = None
     adversarial_backgrounds: int | None = None
     saliency_per_class: int | None = None
@@ -61,6 +62,8 @@ class Profile:
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
     architectures: tuple[str, ...] = ()
     architecture_recipe: dict[str, Any] = field(default_factory=dict)
+    in9l_epochs: int | None = None
+    perturbations: dict[str, dict[str, Any]] = field(default_factory=dict)
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     shrinks: tuple[int, ...] = (2,)
 
@@ -69,6 +72,11 @@ class Profile:
             object.__setattr__(self, "data", self.name)
         if not self.seeds:
             raise In9Error("A profile needs at least 1 seed.")
+        folds = self.split.folds
+        if folds and not set(self.seeds) <= set(range(folds)):
+            raise In9Error(f"With {folds} folds the seeds are their numbers, 0 to {folds - 1}; got {self.seeds}.")
+        if self.draws < 1:
+            raise In9Error(f"Mixed test sets are drawn at least once; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
             raise In9Error("A profile shrinks images to a half (2) or less, and takes fractions in (0, 1] of them.")
 
@@ -107,8 +115,13 @@ class Profile:
         }
 
     def recipe_on(self, train_on: str, seed: int | None = None, **changes: Any) -> Recipe:
-        """The recipe for a training set and a seed (the first, unless given), with further settings changed."""
-        return self.recipe.changed(train_on=train_on, seed=self.seeds[0] if seed is None else seed, **changes)
+        """The recipe for a training set and a seed (the first, unless given), with further settings changed.
+
+        Where images are dealt into folds, the seeds are their numbers: each network leaves out the fold of its seed.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        changes.setdefault("fold", seed if self.split.folds else None)
+        return self.recipe.changed(train_on=train_on, seed=seed, **changes)
 
     def recipes_on(
         self, train_on: Sequence[str] = TRAINING_SETS, seeds: Sequence[int] | None = None, **changes: Any
@@ -193,6 +206,8 @@ def _validated(settings: dict[str, Any], place: str) -> Profile:
         ("architecture_recipe",): profile.architecture_recipe,
         **{("trials", name): trial for name, trial in profile.trials.items()},
     }
+    for name, perturbation in profile.perturbations.items():
+        _checked(Perturbation, perturbation, place, ("perturbations", name))
     for table, values in changes.items():
         _checked(Recipe, _merged(asdict(profile.recipe), values), place, table)
     return profile

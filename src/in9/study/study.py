@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,12 +20,13 @@ from tqdm import tqdm
 
 from in9.data.build import build
 from in9.data.dataset import Dataset
+from in9.data.published import read_published
 from in9.data.sources import open_source
 from in9.errors import In9Error
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
 from in9.study.engines import engine_named, run_jobs
-from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier
+from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier, run_job
 from in9.study.profile import Profile, load_profile
 from in9.study.workspace import Workspace, find_workspace
 from in9.training.loop import pick_device
@@ -101,7 +103,8 @@ class Study:
             if not self.compute:
                 raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
             source = open_source(profile.source, **profile.source_options)
-            return build(source, folder, seed=profile.build_seed, split=profile.split, progress=self.progress)
+            seed, split, masks = profile.build_seed, profile.split, self._published_masks()
+            return build(source, folder, seed=seed, split=split, progress=self.progress, masks=masks)
         dataset = Dataset(folder)
         have, wanted = dataset.settings, profile.data_settings
         same = all(have[key] == wanted[key] for key in ("source", "seed", "split"))
@@ -111,6 +114,14 @@ class Study:
                 "move it away, and it is built anew."
             )
         return dataset
+
+    def _published_masks(self) -> Path | None:
+        """The published masks of the profile's dataset, or None if there are none for its settings."""
+        path = self.workspace.published(self.profile.data)
+        if path is None:
+            return None
+        settings = read_published(path).settings
+        return path if all(settings[name] == value for name, value in self.profile.data_settings.items()) else None
 
     @property
     def folder(self) -> Path:
@@ -153,9 +164,20 @@ class Study:
     def find(self, job: Job) -> Record | None:
         """The record of a job, if it was measured on this very data."""
         record = job.find(self.records)
-        if record is None or self.recorded or record.data == self._of(job).dataset.hash:
+        if record is None or not (self.recorded or record.data == self._of(job).dataset.hash):
+            return None
+        return self._with_draws(record, job)
+
+    def _with_draws(self, record: Record, job: Job) -> Record:
+        """An evaluation with the backgrounds that it drew, which are kept once for all that drew the same."""
+        if job.draws is None:
             return record
-        return None
+        drawn = job.draws.find(self.records)
+        if drawn is None and self.compute:
+            drawn = run_job(job.draws, self.workspace, "cpu")
+        if drawn is None or drawn.data != record.data:
+            return record
+        return replace(record, results=record.results | drawn.results)
 
     def _of(self, job: Job) -> Study:
         return self if job.profile.data == self.profile.data else self.of_profile(job.profile)

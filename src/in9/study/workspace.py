@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from in9.data.published import MASKS_FILE
 from in9.errors import In9Error
 
 HOME_VARIABLE = "IN9_HOME"
@@ -50,6 +51,11 @@ class Workspace:
     def committed(self) -> Path:
         """Measured results on real images that are part of the project: numbers only."""
         return self.root / "records"
+
+    def published(self, name: str) -> Path | None:
+        """The published masks of a dataset, or None if there are none."""
+        path = self.committed / name / MASKS_FILE
+        return path if path.is_file() else None
 
 
 def find_workspace(start: Path | str | None = None) -> Workspace:

@@ -66,7 +66,7 @@ def train(
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     begun = time.monotonic() - seconds_so_far(checkpoint)
     losses = _resume(checkpoint, model, optimizer)
-    step = Step(model, optimizer, loss_of, device)
+    step = Step(model, optimizer, loss_of, device, perturbation=recipe.perturbation)
     used = training_rows(recipe, pool)
     labels = pool.labels.cpu().numpy()[used]
     saved = time.monotonic()

@@ -22,6 +22,27 @@ from in9.training.augmentation import Augmentation
 IN9L = "in9l"
 TRAINING_SETS = (*VARIANTS, IN9L)
 SCHEDULES = ("steps", "cosine")
+NORMS = ("l2", "linf")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """The change of each training image that misleads the classifier most, as far as ``steps`` steps find it.
+
+    ``norm`` is ``l2`` or ``linf``, ``radius`` the largest change by that norm, of images in [0, 1] (paper, figure 12).
+    """
+
+    norm: str
+    radius: float
+    steps: int = 3
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise unknown("norm", self.norm, NORMS)
+        if self.radius <= 0 or self.steps < 1:
+            raise In9Error(
+                f"A perturbation has a radius above 0 and at least 1 step; got {self.radius:g} and {self.steps}."
+            )
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,9 @@ class Recipe:
     to zero). ``fresh_backgrounds`` draws the backgrounds of a mixed variant anew each epoch; the paper draws them once.
     ``balanced`` shows every class equally often. ``fraction`` is the share of the training images that is used, of
     each class; ``fine`` trains on up to so many finer classes for each of the nine (appendix B). ``head_on`` retrains
-    the last layer alone on a variant, after the training (Kirichenko et al., 2023).
+    the last layer alone on a variant, after the training (Kirichenko et al., 2023). ``perturbation`` trains on images
+    that were changed to mislead the classifier (Madry et al., 2018). ``fold`` is the fold of the images that is left
+    out, for a dataset with folds.
     """
 
     train_on: str = "original"
@@ -52,6 +75,8 @@ class Recipe:
     fraction: float = 1.0
     fine: int = 1
     head_on: str | None = None
+    perturbation: Perturbation | None = None
+    fold: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,10 +103,15 @@ class Recipe:
         return without_defaults(asdict(self), asdict(Recipe()))
 
     def changed(self, **changes: Any) -> Recipe:
-        """This recipe with other settings; ``augmentation`` may be a mapping of those of its settings that change."""
-        augmentation = changes.get("augmentation")
+        """This recipe with other settings.
+
+        ``augmentation`` may be a mapping of those of its settings that change, ``perturbation`` one of all of its own.
+        """
+        augmentation, perturbation = changes.get("augmentation"), changes.get("perturbation")
         if isinstance(augmentation, Mapping):
             changes["augmentation"] = replace(self.augmentation, **augmentation)
+        if isinstance(perturbation, Mapping):
+            changes["perturbation"] = Perturbation(**perturbation)
         return replace(self, **changes)
 
     @property

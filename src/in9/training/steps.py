@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from in9.training.networks import Classifier
+from in9.training.recipe import Perturbation
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
@@ -26,6 +27,40 @@ def bfloat16_is_fast(device: torch.device) -> bool:
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Mixed precision where it is fast, nothing elsewhere. Only training uses it; every evaluation is float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device))
+
+
+def perturbed(
+    model: Classifier, loss_of: nn.Module, images: Tensor, targets: Tensor, perturbation: Perturbation
+) -> Tensor:
+    """Images float [B, 3, S, S] in [0, 1], changed within a radius so that the loss grows (Madry et al., 2018).
+
+    Projected gradient ascent from the images themselves, in steps of 2.5 radii divided by their number. Meanwhile the
+    model is in evaluation mode, as in the authors' library.
+    """
+    was_training = model.training
+    model.eval()
+    norm, radius = perturbation.norm, perturbation.radius
+    length = 2.5 * radius / perturbation.steps
+    change = torch.zeros_like(images)
+    for _ in range(perturbation.steps):
+        change.requires_grad_(True)
+        with autocast(images.device):
+            outputs = model.outputs(images + change)
+        (gradient,) = torch.autograd.grad(loss_of(outputs.float(), targets), change)
+        with torch.no_grad():
+            if norm == "linf":
+                change = (change + length * gradient.sign()).clamp_(-radius, radius)
+            else:
+                change = change + length * gradient / _lengths(gradient).clamp_min(1e-12)
+                change = change * (radius / _lengths(change).clamp_min(1e-12)).clamp_max(1.0)
+            change = (images + change).clamp_(0, 1) - images
+    model.train(was_training)
+    return images + change
+
+
+def _lengths(images: Tensor) -> Tensor:
+    """The l2 norm of each image: [B, 1, 1, 1]."""
+    return images.flatten(1).norm(dim=1)[:, None, None, None]
 
 
 class _Recorded(NamedTuple):
@@ -42,7 +77,8 @@ class Step:
 
     On a GPU the first batch of each size is computed plainly, as libraries choose their algorithms then; the second is
     recorded, and from then on the recording is played. The optimizer's rate becomes a tensor that the recording reads;
-    make a step after the optimizer's state was loaded. ``graphs=False`` computes every batch plainly.
+    make a step after the optimizer's state was loaded. ``graphs=False`` computes every batch plainly. With
+    ``perturbation`` each batch is first changed to mislead the model, and nothing is recorded.
     """
 
     def __init__(
@@ -52,9 +88,11 @@ class Step:
         loss_of: nn.Module,
         device: torch.device,
         graphs: bool = True,
+        perturbation: Perturbation | None = None,
     ) -> None:
         self.model, self.optimizer, self.loss_of, self.device = model, optimizer, loss_of, device
-        self.graphs = graphs and device.type == "cuda"
+        self.perturbation = perturbation
+        self.graphs = graphs and device.type == "cuda" and perturbation is None
         self.recorded: dict[int, _Recorded | None] = {}  # by the number of images; None after the first such batch
         if self.graphs:
             self.rate = torch.zeros((), device=device)
@@ -82,6 +120,8 @@ class Step:
         return played.loss
 
     def _compute(self, images: Tensor, targets: Tensor) -> Tensor:
+        if self.perturbation is not None:
+            images = perturbed(self.model, self.loss_of, images, targets, self.perturbation)
         with autocast(self.device):
             outputs = self.model.outputs(images)  # convolutions take the layout of their weights, channels last
         loss = self.loss_of(outputs.float(), targets)

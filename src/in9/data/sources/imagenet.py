@@ -227,11 +227,13 @@ class ImageNet:
             # Pillow warns of damaged EXIF data, which nothing here reads.
             warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
             image = self.archive.image(f"{folder}/{stem}{SUFFIX}")
+        checksum = self.archive.checksum(f"{folder}/{stem}{SUFFIX}")
         height, width = image.shape[:2]
         try:
-            return Photo(image, box_of(self._annotation(part, example.fine, stem), width, height))
+            box = box_of(self._annotation(part, example.fine, stem), width, height)
         except Rejected as rejection:
-            return Photo(image, None, reason=str(rejection))
+            return Photo(image, None, reason=str(rejection), checksum=checksum)
+        return Photo(image, box, checksum=checksum)
 
 
 def _prefixes(archive: Archive) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,17 @@ from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 @dataclass(frozen=True)
 class Attacks:
-    """What one or several equal models (seeds) answered when every chosen background met every chosen foreground.
+    """What one or several equal models answered when every chosen background met every chosen foreground.
 
     ``labels`` int64 [F] and ``background_labels`` int64 [B] are classes, ``background_rows`` int64 [B] rows of the
     pool. ``right`` bool [models, F] says whether the whole image is named rightly. ``parts`` are nested parts of the
     backgrounds: their number, and who is vulnerable to them by each rule, bool [models, F]. ``fooled_by`` bool
-    [models, 9, F] says whether some background of a class makes the model answer that class; ``hits`` int64 [models, B]
-    how many foregrounds of other classes each background turns into its own; ``composites`` how many pairs the early
-    exit needs, int64 [models].
+    [models, 9, F] says whether some background of a class makes the model answer that class; ``hits`` float64 [B] the
+    share of the foregrounds of other classes that each background turns into its own, mean over models; ``composites``
+    the mean number of pairs that the early exit needs.
+
+    With folds, each model was attacked with the images of its own fold: ``folds`` int64 [F] and ``background_folds``
+    int64 [B] name it, and models is 1. Otherwise models are seeds, and both are None.
     """
 
     labels: np.ndarray
@@ -33,60 +37,101 @@ class Attacks:
     parts: list[tuple[int, dict[str, np.ndarray]]]
     fooled_by: np.ndarray
     hits: np.ndarray
-    composites: np.ndarray
+    composites: float
+    folds: np.ndarray | None = None
+    background_folds: np.ndarray | None = None
 
     @classmethod
     def of_records(cls, records: Sequence[Record]) -> Attacks:
         """From the adversarial records of equal models."""
-        results = [record.results for record in records]
-        first, growth = results[0], results[0]["growth"]
-        labels = from_digits(first["foregrounds"]["labels"])
+        single = [cls._of_record(record) for record in records]
+        numbers = [record.settings["recipe"].get("fold") for record in records]
+        first, folded = single[0], numbers[0] is not None
+        axis = -1 if folded else 0
 
-        def flags(place: int, rule: str) -> np.ndarray:
-            return np.stack([from_digits(result["growth"][place][rule]) == 1 for result in results])
+        def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+            return np.concatenate(arrays, axis=axis)
 
+        parts = [
+            (
+                round(np.mean([each.parts[place][0] for each in single])),
+                {rule: joined([each.parts[place][1][rule] for each in single]) for rule in ATTACK_RULES},
+            )
+            for place in range(len(first.parts))
+        ]
+        of_backgrounds = {
+            name: np.concatenate([getattr(each, name) for each in single]) if folded else getattr(first, name)
+            for name in ("background_labels", "background_rows")
+        }
+        hits = [each.hits for each in single]
         return cls(
-            labels,
-            from_digits(first["backgrounds"]["labels"]),
-            np.array(first["backgrounds"]["rows"]),
-            np.stack([from_digits(result["foregrounds"]["original"]) == labels for result in results]),
-            [
-                (part["backgrounds"], {rule: flags(place, rule) for rule in ATTACK_RULES})
-                for place, part in enumerate(growth)
+            labels=np.concatenate([each.labels for each in single]) if folded else first.labels,
+            **of_backgrounds,
+            right=joined([each.right for each in single]),
+            parts=parts,
+            fooled_by=joined([each.fooled_by for each in single]),
+            hits=np.concatenate(hits) if folded else np.mean(hits, axis=0),
+            composites=float(np.mean([each.composites for each in single])),
+            folds=np.repeat(numbers, [len(each.labels) for each in single]) if folded else None,
+            background_folds=np.repeat(numbers, [len(each.hits) for each in single]) if folded else None,
+        )
+
+    @classmethod
+    def _of_record(cls, record: Record) -> Attacks:
+        """The attacks on one model."""
+        results = record.results
+        labels, goals = (from_digits(results[kind]["labels"]) for kind in ("foregrounds", "backgrounds"))
+        others = len(labels) - np.bincount(labels, minlength=NUM_CLASSES)[goals]
+        return cls(
+            labels=labels,
+            background_labels=goals,
+            background_rows=np.array(results["backgrounds"]["rows"]),
+            right=(from_digits(results["foregrounds"]["original"]) == labels)[None],
+            parts=[
+                (part["backgrounds"], {rule: from_digits(part[rule])[None] == 1 for rule in ATTACK_RULES})
+                for part in results["growth"]
             ],
-            np.stack([[from_digits(text) == 1 for text in result["fooled_by_class"]] for result in results]),
-            np.array([result["successes"] for result in results]),
-            np.array([result["composites"] for result in results]),
+            fooled_by=np.stack([from_digits(text) == 1 for text in results["fooled_by_class"]])[None],
+            hits=np.array(results["successes"]) / np.maximum(others, 1),
+            composites=float(results["composites"]),
         )
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """How many foregrounds and backgrounds there are, and how many pairs of them."""
-        foregrounds, backgrounds = len(self.labels), len(self.background_labels)
+        """How many foregrounds and backgrounds a model met, on average, and how many pairs of them."""
+        folds = 1 if self.folds is None else len(np.unique(self.folds))
+        foregrounds, backgrounds = round(len(self.labels) / folds), round(len(self.background_labels) / folds)
         return foregrounds, backgrounds, foregrounds * backgrounds
 
     @property
     def search_share(self) -> float:
         """The share of all pairs that the early exit needs for challenge accuracy, in percent, mean over models."""
-        return float(100 * self.composites.mean() / self.sizes[2])
+        return 100 * self.composites / self.sizes[2]
 
     def vulnerable(self, rule: str = "targeted", part: int = -1) -> estimates.Estimate:
         """The share of vulnerable foregrounds, every class counting the same.
 
         ``rule`` is one of ``ATTACK_RULES``; ``part`` picks one of the nested parts of the backgrounds, by default all.
         """
-        return estimates.accuracy(self.parts[part][1][rule], self.labels)
+        return self._share(self.parts[part][1][rule])
+
+    def _share(self, flags: np.ndarray, kept: Any = None) -> estimates.Estimate:
+        """The class-balanced share of foregrounds with a flag, bool [models, F]; of those that are kept, bool [F]."""
+        kept = np.ones(len(self.labels), bool) if kept is None else kept
+        folds = None if self.folds is None else self.folds[kept]
+        return estimates.share(flags[:, None, kept], self.labels[kept], folds)
 
     def vulnerable_if_right(self) -> estimates.Estimate | None:
         """The share of vulnerable foregrounds (targeted rule) among those whose whole image is named rightly.
 
-        Every answer of every model counts the same; None if no answer was right.
+        By every model, where models are seeds; every class counts the same. None if no answer was right.
         """
-        return estimates.rate(self.parts[-1][1]["targeted"][self.right]) if self.right.any() else None
+        kept = self.right.all(axis=0)
+        return self._share(self.parts[-1][1]["targeted"], kept) if kept.any() else None
 
     def challenge(self) -> estimates.Estimate:
         """Challenge accuracy: the share of foregrounds that are right on every background."""
-        return estimates.accuracy(~self.parts[-1][1]["untargeted"], self.labels)
+        return self._share(~self.parts[-1][1]["untargeted"])
 
     def growth(self, rule: str = "targeted") -> pd.DataFrame:
         """Vulnerability against the number of backgrounds: backgrounds, value, low, high in percent."""
@@ -98,8 +143,7 @@ class Attacks:
 
     def fooled(self, label: int) -> estimates.Estimate:
         """The share of foregrounds of the other classes that some background of class ``label`` turns into it."""
-        others = self.labels != label
-        return estimates.accuracy(self.fooled_by[:, label][:, others], self.labels[others])
+        return self._share(self.fooled_by[:, label], self.labels != label)
 
     def weakest(self) -> estimates.Estimate:
         """``fooled`` of the target class to which the fewest foregrounds fall."""
@@ -116,12 +160,12 @@ class Attacks:
     def success(self) -> pd.DataFrame:
         """Each background's attack success rate in percent, mean over models: target, row (in the pool), value.
 
-        The best of each class come first; ``rank`` counts from 1 within the class, ties in the order of the rows.
+        The best of each class come first; ``rank`` counts from 1 within the class, ties in the order of the rows. With
+        folds, ``fold`` says whose pool it is; otherwise it is 0.
         """
-        hits = self.hits.mean(axis=0)
-        others = len(self.labels) - np.bincount(self.labels, minlength=NUM_CLASSES)[self.background_labels]
+        folds = np.zeros(len(self.hits), np.int64) if self.background_folds is None else self.background_folds
         frame = pd.DataFrame(
-            {"label": self.background_labels, "row": self.background_rows, "value": 100 * hits / np.maximum(others, 1)}
+            {"label": self.background_labels, "row": self.background_rows, "fold": folds, "value": 100 * self.hits}
         )
         frame = frame.sort_values(["label", "value", "row"], ascending=[True, False, True], ignore_index=True)
         frame["rank"] = frame.groupby("label").cumcount() + 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from in9.evaluation.estimates import Estimate, paired_mean_difference
+from in9.evaluation.estimates import Estimate, Term, balanced_mean
 from in9.evaluation.records import Record, from_digits, unpacked
 
 SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
@@ -15,12 +15,13 @@ SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
 
 @dataclass(frozen=True)
 class Focus:
-    """How much one or several equal models (seeds) look at the foreground by one method, from saliency records.
+    """How much one or several equal models look at the foreground by one method, from saliency records.
 
-    ``labels`` int64 [N]; ``right`` bool [seeds, N] says whether the model names the image; ``mass`` and ``pointing``
-    float64 [seeds, N] are the scores of ``foreground_scores``, ``area`` is what a map that says nothing
+    Models are seeds; or, with ``folds`` int64 [N], each saw the images of its own fold, and models is 1.
+    ``labels`` int64 [N]; ``right`` bool [models, N] says whether the model names the image; ``mass`` and ``pointing``
+    float64 [models, N] are the scores of ``foreground_scores``, ``area`` is what a map that says nothing
     gets, ``mass_swapped`` and ``pointing_swapped`` what the maps of the other images get on average. ``empty`` is the
-    number of maps that were all zero, over all seeds; ``map_side`` is how many pixels a side a map has before it is
+    number of maps that were all zero, over all models; ``map_side`` is how many pixels a side a map has before it is
     enlarged.
     """
 
@@ -33,39 +34,62 @@ class Focus:
     pointing_swapped: np.ndarray
     empty: int
     map_side: int
+    folds: np.ndarray | None = None
 
     @classmethod
     def of_records(cls, records: Sequence[Record], method: str) -> Focus:
         """From the saliency records of equal models."""
         results = [record.results for record in records]
         scores = [result["methods"][method] for result in results]
-        labels = from_digits(results[0]["labels"])
+        labels = [from_digits(result["labels"]) for result in results]
+        numbers = [record.settings["recipe"].get("fold") for record in records]
+        folded = numbers[0] is not None
+
+        def joined(rows: list[np.ndarray]) -> np.ndarray:
+            return np.concatenate(rows)[None] if folded else np.stack(rows)
+
         return cls(
-            labels=labels,
-            right=np.stack([from_digits(result["predictions"]) == labels for result in results]),
-            area=np.stack([unpacked(result["area"]) for result in results]),
-            **{name: np.stack([unpacked(score[name]) for score in scores]) for name in SCORES[:4]},
+            labels=np.concatenate(labels) if folded else labels[0],
+            right=joined(
+                [from_digits(result["predictions"]) == own for result, own in zip(results, labels, strict=True)]
+            ),
+            area=joined([unpacked(result["area"]) for result in results]),
+            **{name: joined([unpacked(score[name]) for score in scores]) for name in SCORES[:4]},
             empty=int(sum(from_digits(score["empty"]).sum() for score in scores)),
             map_side=int(scores[0]["map_side"]),
+            folds=np.repeat(numbers, [len(own) for own in labels]) if folded else None,
         )
 
     def mean(self, score: str = "mass") -> Estimate:
         """The class-balanced mean of one of ``SCORES``, with its interval."""
-        return paired_mean_difference(getattr(self, score), 0, self.labels)
+        return self._mean(getattr(self, score))
 
     def above_swapped(self, score: str = "mass") -> Estimate:
         """The mean of ``mass`` or ``pointing`` minus what the other images' maps get, with its paired interval."""
-        return paired_mean_difference(getattr(self, score), getattr(self, f"{score}_swapped"), self.labels)
+        return self._mean(self._beyond(score))
 
-    def minus(self, other: Focus, score: str = "mass", both_right: bool = False) -> Estimate | None:
+    def minus(
+        self, other: Focus, score: str = "mass", both_right: bool = False, beyond_swapped: bool = False
+    ) -> Estimate | None:
         """This mean minus the other models' on the same images, with its paired interval.
 
         Row i of both is one seed. ``both_right`` keeps the images that all the models name; None if there is none.
-        Raises ValueError if the images are not the same.
+        ``beyond_swapped`` first takes from each what the other images' maps get: maps that became more central in
+        general gain nothing by it. Raises ValueError if the images are not the same.
         """
         if not np.array_equal(self.labels, other.labels) or not np.array_equal(self.area, other.area):
             raise ValueError("the two records are of different images")
         kept = (self.right & other.right).all(axis=0) | (not both_right)
         if not kept.any():
             return None
-        return paired_mean_difference(getattr(self, score)[:, kept], getattr(other, score)[:, kept], self.labels[kept])
+        own, others = (each._beyond(score) if beyond_swapped else getattr(each, score) for each in (self, other))
+        return self._mean(own - others, kept)
+
+    def _beyond(self, score: str) -> np.ndarray:
+        return np.asarray(getattr(self, score) - getattr(self, f"{score}_swapped"))
+
+    def _mean(self, values: np.ndarray, kept: np.ndarray | None = None) -> Estimate:
+        """The class-balanced mean of values float [models, N] over the images that are kept, bool [N]."""
+        kept = np.ones(len(self.labels), bool) if kept is None else kept
+        folds = None if self.folds is None else self.folds[kept]
+        return balanced_mean([Term(values[:, None, kept])], self.labels[kept], folds)

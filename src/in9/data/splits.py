@@ -1,0 +1,110 @@
+"""Which images are for training, for validation and for testing; or for five-fold cross-fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from in9.data.dataset import FOLD
+from in9.data.source import Example
+from in9.errors import In9Error
+from in9.seeds import digest
+from in9.taxonomy import CLASS_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes a second to import, and the workers of a build do without
+
+THUMBNAIL = 16
+"""The side of the grey images that are compared to find near duplicates, in pixels."""
+ALIKE = 0.97
+"""From this correlation of their thumbnails on, two images may not be in different folds."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How ids are hashed into splits, within each fine class: shares of the images, the rest is for training.
+
+    With ``folds`` no image is for testing alone: all but those for validation are dealt into so many folds, and each
+    fold is tested by networks that were trained on the others.
+    """
+
+    test: float = 0.20
+    validation: float = 0.05
+    folds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.folds < 0 or self.folds == 1:
+            raise In9Error(f"A split has at least 2 folds, or 0 for none; got folds = {self.folds}.")
+        if self.folds and self.test:
+            raise In9Error(f"A split with folds tests all of them: set test = 0 (it is {self.test:g}).")
+
+
+def assign_splits(examples: Sequence[Example], seed: int, split: Split) -> list[str]:
+    """The split of each example: as its source says, else by the rank of its hashed id within its fine class.
+
+    Raises In9Error if images are to be dealt into folds, and the source says which of them are for testing.
+    """
+    splits = [example.split or "" for example in examples]
+    if split.folds and any(splits):
+        raise In9Error("This source says itself which images are for testing; it cannot be dealt into folds.")
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        if example.split is None:
+            groups.setdefault(example.fine, []).append(index)
+    for members in groups.values():
+        members.sort(key=lambda index: digest(seed, "split", examples[index].id))
+        test, validation = round(split.test * len(members)), round(split.validation * len(members))
+        for rank, index in enumerate(members):
+            splits[index] = "test" if rank < test else "validation" if rank < test + validation else "train"
+    return splits
+
+
+def thumbnail(images: np.ndarray) -> np.ndarray:
+    """Small grey versions of images uint8 [N, S, S, 3], each with mean 0 and length 1: float32 [N, 256]."""
+    import cv2
+
+    small = [cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for image in images]
+    grey = np.stack(small).astype(np.float32).mean(axis=3).reshape(len(images), -1)
+    grey -= grey.mean(axis=1, keepdims=True)
+    return np.asarray(grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6))
+
+
+def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
+    """The group of each image, int [N]: images that are nearly the same, float32 [N, 256], are in the same group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = []
+    for start in range(0, len(thumbnails), 1024):
+        first, second = np.nonzero(thumbnails[start : start + 1024] @ thumbnails.T > ALIKE)
+        pairs.append(np.stack([first + start, second]))
+    first, second = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(thumbnails), len(thumbnails)))
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def deal_into_folds(table: pd.DataFrame, thumbnails: np.ndarray, folds: int, seed: int) -> None:
+    """Give the images for training a fold each, in place of their split, by hashed id.
+
+    Folds have about equally many images of each class that are tested, of each that are trained on alone, and of each
+    without a good mask; of each fine class, too. Near duplicates are in one fold. Raises In9Error if a fold has no
+    image of a class to test.
+    """
+    groups = near_duplicates(thumbnails)
+    tested = table["accepted"] & (table["rejected"] == "" if "rejected" in table else True)
+    order = table.assign(tested=tested, group=groups, hash=[digest(seed, "fold", name) for name in table["id"]])
+    order = order[order["split"] == "train"].sort_values(["label", "tested", "accepted", "fine", "hash"])
+    leaders = order.drop_duplicates("group")
+    place = leaders.groupby(["label", "tested", "accepted"]).cumcount() % folds
+    fold_of_group = dict(zip(leaders["group"], place, strict=True))
+    table.loc[order.index, "split"] = [f"{FOLD}{fold_of_group[group]}" for group in order["group"]]
+    for fold in range(folds):
+        counts = np.bincount(table["label"][tested & (table["split"] == f"{FOLD}{fold}")], minlength=len(CLASS_NAMES))
+        missing = [name for name, count in zip(CLASS_NAMES, counts, strict=True) if not count]
+        if missing:
+            raise In9Error(
+                f"Fold {fold} has no image of {', '.join(missing)} to test; give more images, or take fewer folds."
+            )
