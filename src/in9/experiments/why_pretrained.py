@@ -36,9 +36,12 @@ SMALLER = Experiment("smaller", ("10", "12"), _smaller)
 
 
 def _robust(profile: Profile) -> dict[str, list[Job]]:
-    perturbations = profile.perturbations
-    jobs = {name: level_jobs(profile, perturbation=perturbation) for name, perturbation in perturbations.items()}
-    return {"none": level_jobs(profile)} | jobs if jobs else {}
+    def jobs(**changes: Any) -> list[Job]:
+        recipes = profile.recipes_on(["original"], profile.robust_seeds, **{**profile.robust_recipe, **changes})
+        return evaluations(profile, recipes)
+
+    robust = {name: jobs(perturbation=perturbation) for name, perturbation in profile.perturbations.items()}
+    return {"none": jobs(), **robust} if robust else {}
 
 
 ROBUST = Experiment("robust", ("10",), _robust)

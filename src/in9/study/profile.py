@@ -63,6 +63,8 @@ class Profile:
     architectures: tuple[str, ...] = ()
     architecture_recipe: dict[str, Any] = field(default_factory=dict)
     in9l_epochs: int | None = None
+    robust_seeds: tuple[int, ...] | None = None
+    robust_recipe: dict[str, Any] = field(default_factory=dict)
     perturbations: dict[str, dict[str, Any]] = field(default_factory=dict)
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     shrinks: tuple[int, ...] = (2,)
@@ -204,6 +206,7 @@ def _validated(settings: dict[str, Any], place: str) -> Profile:
     changes: dict[tuple[str, ...], dict[str, Any]] = {
         ("level_recipe",): profile.level_recipe,
         ("architecture_recipe",): profile.architecture_recipe,
+        ("robust_recipe",): profile.robust_recipe,
         **{("trials", name): trial for name, trial in profile.trials.items()},
     }
     for name, perturbation in profile.perturbations.items():
