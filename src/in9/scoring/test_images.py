@@ -31,6 +31,8 @@ class DatasetImages:
         self.dataset, self.split, self.seed, self.device = dataset, split, seed, device
         self.hash, self.image_size = dataset.hash, dataset.image_size
         self.facts: dict[str, Any] = {"source": dataset.manifest["source"], "split": split, "test_seed": seed}
+        if dataset.fold is not None:
+            self.facts["fold"] = dataset.fold
         self.tests: tuple[str, ...] = (*VARIANTS, IN9L)
         if len(dataset.indices(split)) == 0:
             raise In9Error(f"The dataset {dataset.path} has no accepted images in its {split} split.")
