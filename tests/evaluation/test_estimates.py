@@ -17,19 +17,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from scipy.special import ndtr
 
-from in9.evaluation.estimates import (
-    Estimate,
-    Term,
-    accuracy,
-    balanced_mean,
-    class_weights,
-    mcnemar,
-    paired_difference,
-    paired_mean_difference,
-    rate,
-    share,
-    wilson,
-)
+from in9.evaluation.clusters import class_weights
+from in9.evaluation.estimates import Estimate, Term, balanced_mean, mcnemar, share, wilson
 from in9.seeds import generator
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -88,7 +77,9 @@ def test_impossible_levels(level: float) -> None:
     with pytest.raises(ValueError, match="level"):
         wilson(1, 2, level)
     with pytest.raises(ValueError, match="level"):
-        paired_difference([True], [True], [0], level=level)
+        share([True], [0], level=level)
+    with pytest.raises(ValueError, match="level"):
+        balanced_mean([Term([True])], [0], level=level)
 
 
 # --- class weights -------------------------------------------------------------------------------------------
@@ -107,205 +98,7 @@ def test_class_weights_give_each_class_the_same(sample: tuple[np.ndarray, ...]) 
         assert len(np.unique(weights[labels == label])) == 1
 
 
-# --- accuracy ------------------------------------------------------------------------------------------------
-
-
-@quick
-@given(answers())
-def test_accuracy_interval_holds_the_value(sample: tuple[np.ndarray, ...]) -> None:
-    correct, labels = sample
-    one = accuracy(correct, labels, draws=200)
-    assert 0 <= one.low <= one.value <= one.high <= 1
-    classes = [correct[:, labels == label].mean() for label in np.unique(labels)]
-    assert one.value == pytest.approx(np.mean(classes))
-
-
-@quick
-@given(answers(), st.randoms(use_true_random=False))
-def test_accuracy_does_not_depend_on_the_order_of_images(sample: tuple[np.ndarray, ...], random) -> None:
-    correct, labels = sample
-    order = np.arange(len(labels))
-    random.shuffle(order)
-    assert accuracy(correct, labels, draws=200) == accuracy(correct[:, order], labels[order], draws=200)
-
-
-@quick
-@given(st.integers(1, 9), st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_balanced_accuracy_is_plain_wilson(classes: int, each: int, seed: int) -> None:
-    labels = np.repeat(np.arange(classes), each)
-    correct = np.random.default_rng(seed).random(classes * each) < 0.7
-    ours, plain = accuracy(correct, labels), wilson(int(correct.sum()), correct.size)
-    assert (ours.value, ours.low, ours.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
-
-
-def test_unbalanced_classes_count_the_same() -> None:
-    """90 right of 90 and 0 right of 10 is one half, at the precision of 36 images, not of 100."""
-    labels = np.repeat([0, 1], [90, 10])
-    one = accuracy(labels == 0, labels)
-    assert one.value == pytest.approx(0.5)
-    expected = wilson(18, 36)
-    assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
-
-
-def test_one_row_is_the_same_as_no_row() -> None:
-    labels = np.arange(30) % 3
-    correct = np.arange(30) % 4 > 0
-    assert accuracy(correct[None], labels) == accuracy(correct, labels)
-
-
-def test_seeds_widen_the_interval() -> None:
-    draw = generator(0, "test")
-    labels = np.repeat(np.arange(9), 50)
-    same = np.repeat(draw.random((1, 450)) < 0.7, 3, axis=0)
-    apart = np.stack([draw.random(450) < share for share in (0.5, 0.7, 0.9)])
-    for correct in (same, apart):
-        mean = correct.mean()
-        plain = wilson(mean * 450, 450)
-        one = accuracy(correct, labels)
-        assert one.value == pytest.approx(mean)
-        assert one.low <= plain.low + 1e-12
-        assert one.high >= plain.high - 1e-12
-    wide = accuracy(apart, labels)
-    assert wide.high - wide.low > 0.2
-
-
-def test_all_right_with_several_seeds_is_not_certain() -> None:
-    one = accuracy(np.ones((3, 90), dtype=bool), np.arange(90) % 9)
-    assert (one.value, one.high) == (1.0, 1.0)
-    assert one.low < 0.97
-
-
-# --- paired difference ---------------------------------------------------------------------------------------
-
-
-@quick
-@given(answers(arrays=2))
-def test_paired_difference_is_antisymmetric(sample: tuple[np.ndarray, ...]) -> None:
-    first, second, labels = sample
-    one = paired_difference(first, second, labels, draws=200)
-    other = paired_difference(second, first, labels, draws=200)
-    assert (other.value, other.low, other.high) == (-one.value, -one.high, -one.low)
-    assert -1 - 1e-9 <= one.low <= one.value <= one.high <= 1 + 1e-9
-
-
-@quick
-@given(answers(arrays=2))
-def test_paired_difference_is_the_difference_of_accuracies(sample: tuple[np.ndarray, ...]) -> None:
-    first, second, labels = sample
-    expected = accuracy(first, labels, draws=2).value - accuracy(second, labels, draws=2).value
-    assert paired_difference(first, second, labels, draws=2).value == pytest.approx(expected, abs=1e-12)
-
-
-def test_equal_differences_have_no_width() -> None:
-    labels = np.arange(90) % 9
-    right = labels % 2 == 0
-    assert paired_difference(right, right, labels) == Estimate(0.0, 0.0, 0.0)
-    shifted = paired_difference(np.ones(90, dtype=bool), np.zeros(90, dtype=bool), labels)
-    assert (shifted.value, shifted.low, shifted.high) == pytest.approx((1, 1, 1))
-
-
-def test_paired_difference_repeats_and_follows_the_seed() -> None:
-    draw = generator(1, "test")
-    labels = np.arange(270) % 9
-    first, second = draw.random(270) < 0.8, draw.random(270) < 0.6
-    assert paired_difference(first, second, labels) == paired_difference(first, second, labels)
-    assert paired_difference(first, second, labels) != paired_difference(first, second, labels, seed=1)
-
-
-def test_pairing_narrows_the_interval() -> None:
-    draw = generator(2, "test")
-    labels = np.arange(900) % 9
-    first = draw.random(900) < 0.7
-    second = first & (draw.random(900) < 0.95)
-    paired = paired_difference(first, second, labels)
-    unpaired = paired_difference(first, second[::-1], labels)  # unrelated images side by side
-    assert paired.high - paired.low < 0.6 * (unpaired.high - unpaired.low)
-
-
-def test_width_agrees_with_resampling_images_one_by_one() -> None:
-    """The multinomial over patterns has the spread of the textbook bootstrap, unbalanced classes included."""
-    draw = generator(3, "test")
-    labels = np.repeat([0, 1, 2], [200, 60, 20])
-    first, second = draw.random((2, 3, 280)) < np.array([0.8, 0.6])[:, None, None]
-    ours = paired_difference(first, second, labels, draws=4000)
-    textbook = []
-    for _ in range(4000):
-        images = np.concatenate([draw.choice(np.flatnonzero(labels == one), (labels == one).sum()) for one in range(3)])
-        rows = draw.integers(0, 3, 3)
-        picked = first[rows][:, images].astype(float) - second[rows][:, images]
-        textbook.append(np.mean([picked[:, labels == one].mean() for one in range(3)]))
-    low, high = np.quantile(textbook, [0.025, 0.975])
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.01)
-
-
-def test_coverage_of_paired_difference() -> None:
-    """200 samples from a known population: about 95 % of the intervals hold the true difference."""
-    labels = np.repeat(np.arange(9), [60, 50, 40, 30, 30, 30, 30, 20, 20])
-    easy = np.linspace(0.5, 0.95, 9)  # accuracy on the first set, by class
-    drop = np.linspace(0.05, 0.4, 9)  # share of those right answers that the second set loses
-    truth = float(np.mean(easy * drop))
-    held = 0
-    for repeat in range(200):
-        draw = generator(repeat, "coverage")
-        first = draw.random(len(labels)) < easy[labels]
-        second = first & (draw.random(len(labels)) >= drop[labels])
-        one = paired_difference(first, second, labels, draws=1000, seed=repeat)
-        held += one.low <= truth <= one.high
-    assert 0.90 <= held / 200 <= 0.99
-
-
-def test_paired_difference_is_fast_at_the_size_of_the_paper() -> None:
-    """4,050 images and 2,000 draws: a tenth of a second or so; the bound leaves room for a busy machine."""
-    draw = generator(4, "test")
-    labels = np.repeat(np.arange(9), 450)
-    first, second = draw.random((2, 5, 4050)) < 0.7
-    start = time.perf_counter()
-    paired_difference(first, second, labels)
-    assert time.perf_counter() - start < 3
-
-
-# --- paired difference of means ------------------------------------------------------------------------------
-
-
-@quick
-@given(answers(arrays=2))
-def test_means_of_flags_are_accuracies(sample: tuple[np.ndarray, ...]) -> None:
-    first, second, labels = sample
-    ours = paired_mean_difference(first, second, labels, draws=50)
-    assert ours.value == pytest.approx(paired_difference(first, second, labels, draws=2).value, abs=1e-12)
-    assert ours.low <= ours.value <= ours.high
-
-
-def test_paired_mean_difference_is_antisymmetric_and_ignores_the_order_of_images() -> None:
-    draw = generator(5, "test")
-    labels = np.repeat([0, 1, 2], [20, 7, 3])
-    first, second = draw.random((2, 2, 30))
-    one, other = paired_mean_difference(first, second, labels), paired_mean_difference(second, first, labels)
-    assert (other.value, other.low, other.high) == (-one.value, -one.high, -one.low)
-    order = draw.permutation(30)
-    shuffled = paired_mean_difference(first[:, order], second[:, order], labels[order])
-    assert (shuffled.value, shuffled.low, shuffled.high) == pytest.approx((one.value, one.low, one.high))
-
-
-def test_means_count_every_class_the_same() -> None:
-    labels = np.repeat([0, 1], [90, 10])
-    one = paired_mean_difference(np.where(labels == 0, 0.2, 0.6), 0, labels)
-    assert (one.value, one.low, one.high) == pytest.approx((0.4, 0.4, 0.4))
-
-
-def test_interval_of_a_mean_is_that_of_its_standard_error() -> None:
-    values = generator(6, "test").normal(0.3, 0.1, 900)
-    one = paired_mean_difference(values, 0, np.arange(900) % 9)
-    assert (one.high - one.low) / 2 == pytest.approx(1.96 * values.std() / 30, rel=0.08)
-
-
-@pytest.mark.parametrize("values", [[], [0.5, float("nan")], np.zeros((1, 1, 2))])
-def test_means_of_nothing(values: object) -> None:
-    with pytest.raises(ValueError, match="the differences"):
-        paired_mean_difference(values, 0, [0, 1])
-
-
-# --- McNemar and rates ---------------------------------------------------------------------------------------
+# --- McNemar -------------------------------------------------------------------------------------------------
 
 
 def test_mcnemar() -> None:
@@ -316,11 +109,6 @@ def test_mcnemar() -> None:
     assert mcnemar(second, first) == pytest.approx(expected)
     assert mcnemar(first[None], second[None]) == pytest.approx(expected)
     assert mcnemar(first, first) == 1.0
-
-
-def test_rate_is_wilson_of_the_counts() -> None:
-    assert rate([True, True, False, True]) == wilson(3, 4)
-    assert rate(np.array([1, 0, 0]), level=0.9) == wilson(1, 3, 0.9)
 
 
 # --- sums of balanced means: coverage ------------------------------------------------------------------------
@@ -379,6 +167,7 @@ class World:
 
 TRAININGS = (1.0, 0.6)  # factors of the pull
 NOISE = 0.7
+SMALL = 1 / 3
 
 
 @cache
@@ -391,15 +180,22 @@ def truths(world: World) -> dict[str, float]:
     networks = world.networks(len(labels), draw)
     same = labels * 200_000 + draw.integers(0, 200_000, len(labels))
     anywhere = draw.permuted(rows)
-    gaps = []
-    for training in TRAININGS:
-        whole, mixed_same, mixed_rand = (
-            float(ndtr(world.evidence(images, rows, backgrounds, networks, training) / NOISE).mean())
-            for backgrounds in (rows, same, anywhere)
-        )
-        gaps.append((mixed_same - mixed_rand, mixed_rand, whole))
-    (gap, mixed, whole), (other_gap, _, _) = gaps
-    return {"gap": gap, "mixed": mixed, "whole": whole, "whole - mixed": whole - mixed, "change": gap - other_gap}
+    right = [
+        ndtr(world.evidence(images, rows, backgrounds, networks, training) / NOISE)
+        for training in TRAININGS
+        for backgrounds in (same, anywhere, rows)
+    ]
+    mixed_same, mixed_rand, whole, other_same, other_rand, _ = (float(part.mean()) for part in right)
+    small = images.small < SMALL
+    return {
+        "gap": mixed_same - mixed_rand,
+        "gap of small objects": float((right[0] - right[1])[small].mean()),
+        "mixed": mixed_rand,
+        "mixed of small objects": float(right[1][small].mean()),
+        "whole": whole,
+        "whole - mixed": whole - mixed_rand,
+        "change": mixed_same - mixed_rand - other_same + other_rand,
+    }
 
 
 def random_backgrounds(labels: np.ndarray, folds: np.ndarray, draws: int, same: bool, draw) -> np.ndarray:
@@ -433,9 +229,12 @@ def sample_estimates(world: World, draw: np.random.Generator) -> dict[str, Estim
     known = folds if world.folds > 1 else None
     gap = [Term(on_same, same), Term(-on_mixed, mixed)]
     once = (on_same - on_mixed).mean(axis=1, keepdims=True)
+    small = images.small < SMALL
     return {
         "gap": balanced_mean(gap, labels, known),
+        "gap of small objects": balanced_mean(gap, labels, known, small),
         "mixed": share(on_mixed, labels, known, mixed),
+        "mixed of small objects": share(on_mixed, labels, known, mixed, small),
         "whole": share(on_whole, labels, known),
         "whole - mixed": balanced_mean([Term(on_whole), Term(-on_mixed, mixed)], labels, known),
         "change": balanced_mean([*gap, Term(-other_same, same), Term(other_mixed, mixed)], labels, known),
@@ -479,7 +278,7 @@ def covered(share_of_samples: float, samples: int) -> bool:
     return low <= share_of_samples <= high
 
 
-QUANTITIES = ("gap", "mixed", "whole", "whole - mixed", "change")
+QUANTITIES = ("gap", "gap of small objects", "mixed", "mixed of small objects", "whole", "whole - mixed", "change")
 
 
 @pytest.mark.parametrize(
@@ -555,6 +354,31 @@ def test_terms_add_up_and_what_cancels_has_no_width() -> None:
     assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high))
 
 
+def test_equal_differences_have_no_width() -> None:
+    labels = np.arange(90) % 9
+    right = (labels % 2 == 0).astype(int)
+    assert balanced_mean([Term(right), Term(-right)], labels) == Estimate(0.0, 0.0, 0.0)
+    shifted = balanced_mean([Term(np.ones(90, bool)), Term(np.zeros(90, bool))], labels)
+    assert (shifted.value, shifted.low, shifted.high) == pytest.approx((1, 1, 1))
+
+
+def test_means_count_every_class_the_same() -> None:
+    labels = np.repeat([0, 1], [90, 10])
+    estimate = balanced_mean([Term(np.where(labels == 0, 0.2, 0.6))], labels)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_pairing_narrows_the_interval() -> None:
+    draw = generator(2, "test")
+    labels = np.arange(900) % 9
+    first = draw.random(900) < 0.7
+    second = first & (draw.random(900) < 0.95)
+    paired, unpaired = (  # the second has unrelated images side by side
+        balanced_mean([Term(first), Term(-other.astype(int))], labels) for other in (second, second[::-1])
+    )
+    assert paired.high - paired.low < 0.6 * (unpaired.high - unpaired.low)
+
+
 def test_terms_of_unlike_draws_are_means_over_their_draws() -> None:
     values, labels, _, backgrounds = mixed_sample(80, draws=8)
     whole = values[0, 0] + 0.5
@@ -600,11 +424,47 @@ def test_share_stays_between_0_and_1(sample: tuple[np.ndarray, ...], seed: int) 
     assert 0 <= folded.low <= folded.value <= folded.high <= 1
 
 
+@quick
+@given(answers(arrays=2), st.randoms(use_true_random=False))
+def test_a_difference_of_right_answers_is_that_of_their_shares(sample: tuple[np.ndarray, ...], random) -> None:
+    first, second, labels = (np.asarray(part) for part in sample)
+    one, other = share(first[:, None], labels), share(second[:, None], labels)
+    assert one.value == pytest.approx(np.mean([first[:, labels == label].mean() for label in np.unique(labels)]))
+    terms = [Term(first[:, None]), Term(-second[:, None].astype(int))]
+    difference = balanced_mean(terms, labels)
+    assert difference.value == pytest.approx(one.value - other.value, abs=1e-12)
+    assert difference.low <= difference.value <= difference.high
+    order = np.arange(len(labels))
+    random.shuffle(order)
+    shuffled = share(first[:, None, order], labels[order])
+    assert (shuffled.value, shuffled.low, shuffled.high) == pytest.approx((one.value, one.low, one.high))
+
+
 def test_share_of_right_answers_is_close_to_wilson() -> None:
     labels = np.repeat(np.arange(9), 100)
     correct = generator(10, "test").random(900) < 0.7
-    ours, plain = share(correct, labels), accuracy(correct, labels)
+    ours, plain = share(correct, labels), wilson(int(correct.sum()), 900)
     assert (ours.value, ours.low, ours.high) == pytest.approx((plain.value, plain.low, plain.high), abs=0.002)
+    assert share(correct[None, None], labels) == share(correct.astype(float), labels) == ours
+
+
+def test_unbalanced_classes_count_the_same() -> None:
+    """90 right of 90 and 0 right of 10 is one half, at the precision of 36 images, not of 100."""
+    labels = np.repeat([0, 1], [90, 10])
+    ours, plain = share(labels == 0, labels), wilson(18, 36)
+    assert (ours.value, ours.low, ours.high) == pytest.approx((0.5, plain.low, plain.high))
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    draw = generator(0, "test")
+    labels = np.repeat(np.arange(9), 50)
+    correct = np.stack([draw.random(450) < part for part in (0.5, 0.7, 0.9)])
+    apart, mean = share(correct[:, None], labels), share(correct.mean(axis=0), labels)
+    assert apart.value == pytest.approx(mean.value)
+    assert apart.high - apart.low > 0.3 > 5 * (mean.high - mean.low)
+    all_right = share(np.ones((3, 1, 90), bool), np.arange(90) % 9)
+    assert all_right == wilson(90, 90)
+    assert all_right.low < 0.97
 
 
 def test_hardly_any_errors_are_no_more_certain_than_none() -> None:
@@ -627,6 +487,62 @@ def test_even_shares_are_more_certain_than_right_or_wrong() -> None:
     values = generator(12, "test").normal(0.5, 0.05, 900)
     estimate = share(values, np.arange(900) % 9)
     assert (estimate.high - estimate.low) / 2 == pytest.approx(1.96 * 0.05 / 30, rel=0.1)
+
+
+# --- images that are kept ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("models", "folds"), [(1, 1), (3, 1), (1, 5)])
+def test_keeping_whole_images_is_dropping_the_others(models: int, folds: int) -> None:
+    values, labels, fold, _ = mixed_sample(120, models, 1, folds)
+    for kept in (generator(14, "test").random(120) < 0.4, fold != 0, labels == 2, np.ones(120, bool)):
+        known, part = (fold, fold[kept]) if folds > 1 else (None, None)
+        if kept.any():
+            ours = balanced_mean([Term(values)], labels, known, kept)
+            assert ours == balanced_mean([Term(values[..., kept])], labels[kept], part)
+            assert share(values, labels, known, kept=kept) == share(values[..., kept], labels[kept], part)
+
+
+@pytest.mark.parametrize("models", [1, 3])
+def test_keeping_images_with_all_their_backgrounds_is_dropping_the_others(models: int) -> None:
+    """Folds or classes, among which the backgrounds stay."""
+    values, labels, fold, backgrounds = mixed_sample(120, models, folds=5 if models == 1 else 1)
+    kept, known = (fold > 1, fold) if models == 1 else (labels > 1, None)
+    place = np.cumsum(kept) - 1
+    ours = balanced_mean([Term(values, backgrounds)], labels, known, kept)
+    dropped = Term(values[..., kept], place[backgrounds[:, kept]])
+    assert ours == balanced_mean([dropped], labels[kept], None if known is None else fold[kept])
+
+
+def test_images_that_are_not_kept_are_backgrounds_only() -> None:
+    """What they are worth as objects plays no part; a few of them behind all of the others are uncertain."""
+    values, labels, _, backgrounds = mixed_sample(120)
+    kept = np.arange(120) >= 40
+    ours = balanced_mean([Term(values, backgrounds)], labels, kept=kept)
+    others = np.where(kept, values, 1e6)
+    assert balanced_mean([Term(others, backgrounds)], labels, kept=kept) == ours
+    assert share(np.where(kept, values, -1), labels, None, backgrounds, kept).value == pytest.approx(ours.value)
+    brings = np.array([0.1, 0.3, 0.4, 0.9])
+    few = np.where(kept, generator(15, "test").integers(0, 4, (25, 120)), np.arange(120))
+    alike = np.zeros(120, np.int64)
+    estimate = balanced_mean([Term(np.where(few < 4, brings[few % 4], 0)[None], few)], alike, kept=kept)
+    assert (estimate.high - estimate.low) / 2 == pytest.approx(1.96 * np.std(brings) / 2, rel=0.1)
+
+
+def test_wrong_images_to_keep() -> None:
+    values, labels, _, _ = mixed_sample(40, draws=1)
+    for wrong, message in (
+        (np.zeros(40, bool), "no image is kept"),
+        (np.ones(39, bool), "kept has shape"),
+        (np.arange(40), "expected bool"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            balanced_mean([Term(values)], labels, kept=wrong)
+        with pytest.raises(ValueError, match=message):
+            share(values, labels, kept=wrong)
+
+
+# --- speed and wrong calls -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("models", "folds"), [(1, 5), (3, 1)])
@@ -668,29 +584,26 @@ def test_wrong_terms() -> None:
         share(values + 0.5, labels, folds, backgrounds)
 
 
-# --- wrong calls ---------------------------------------------------------------------------------------------
-
-
 def test_wrong_calls() -> None:
-    flags = np.ones(4, dtype=bool)
+    flags = np.ones(4, bool)
     with pytest.raises(ValueError, match="one label for each of 4 images"):
-        accuracy(flags, [0, 1, 2])
+        share(flags, [0, 1, 2])
     with pytest.raises(ValueError, match="not empty"):
-        accuracy([], [])
+        share([], [])
+    with pytest.raises(ValueError, match="values has shape"):
+        share(np.ones((2, 4), bool), [0, 0, 0, 0])
+    with pytest.raises(ValueError, match="the same models and images"):
+        balanced_mean([Term(flags), Term(flags[:3])], [0, 1, 2, 3])
     with pytest.raises(ValueError, match="not empty"):
         class_weights([])
     with pytest.raises(ValueError, match="not empty"):
-        rate([])
-    with pytest.raises(ValueError, match="expected the same"):
-        paired_difference(flags, flags[:3], [0, 1, 2, 3])
+        mcnemar([], [])
     with pytest.raises(ValueError, match="the same images"):
         mcnemar(flags, flags[:3])
-    with pytest.raises(ValueError, match="one, shape"):
-        mcnemar(np.ones((2, 4), dtype=bool), flags)
+    with pytest.raises(ValueError, match="one model, shape"):
+        mcnemar(np.ones((2, 4), bool), flags)
     with pytest.raises(ValueError, match="other than 0 and 1"):
-        rate([0.2, 0.9])
-    with pytest.raises(ValueError, match="shape"):
-        accuracy(np.ones((2, 2, 4), dtype=bool), [0, 0, 0, 0])
+        mcnemar([0.2, 0.9], [0, 1])
 
 
 if __name__ == "__main__":

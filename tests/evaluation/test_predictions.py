@@ -13,6 +13,7 @@ from in9.data.dataset import Dataset
 from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds, load_pool
 from in9.errors import In9Error
 from in9.evaluation import estimates
+from in9.evaluation.measurements import drawn_backgrounds
 from in9.evaluation.measurements import measure_evaluation as measure
 from in9.evaluation.predictions import TEST_SETS, predict, predict_all, predict_variant
 from in9.evaluation.records import from_digits
@@ -79,7 +80,7 @@ def test_a_constant_classifier_scores_chance(pool: Pool, whole: Pool, label: int
     assert tuple(answers) == TEST_SETS
     for test, predictions in answers.items():
         labels = (whole if test == "in9l" else pool).labels.numpy()
-        assert estimates.accuracy(predictions == labels, labels).value == pytest.approx(CHANCE)
+        assert estimates.share(predictions[0] == labels, labels).value == pytest.approx(CHANCE)
 
 
 def test_an_oracle_that_reads_the_pixels_is_always_right(pool: Pool, whole: Pool) -> None:
@@ -90,8 +91,8 @@ def test_an_oracle_that_reads_the_pixels_is_always_right(pool: Pool, whole: Pool
         return torch.nn.functional.one_hot(torch.tensor(found), NUM_CLASSES)
 
     answers = predict_all(oracle, pool, whole, tests=("original", "in9l", "only_fg"))
-    assert np.array_equal(answers["original"], pool.labels.numpy())
-    assert np.array_equal(answers["in9l"], whole.labels.numpy())
+    assert np.array_equal(answers["original"], pool.labels.numpy()[None])
+    assert np.array_equal(answers["in9l"], whole.labels.numpy()[None])
     assert (answers["only_fg"] == 0).all()  # these pixels it has never seen
 
 
@@ -134,10 +135,37 @@ def test_an_unknown_test_set_lists_those_that_exist(pool: Pool) -> None:
 def test_a_measurement_is_digits_that_give_the_predictions_back(
     dataset: Dataset, pool: Pool, whole: Pool, network: torch.nn.Module
 ) -> None:
-    results = measure(network, dataset, torch.device("cpu"), {"test_seed": 3})
-    expected = predict_all(network, pool, whole, seed=3)
-    assert {name: from_digits(text).tolist() for name, text in results["predictions"].items()} == {
-        name: answers.tolist() for name, answers in expected.items()
+    expected = predict_all(network, pool, whole, seed=3, draws=3)
+    assert {name: len(answers) for name, answers in expected.items()} == {
+        test: 3 if test in MIXED else 1 for test in TEST_SETS
     }
-    assert from_digits(results["labels"]["in9"]).tolist() == pool.labels.tolist()
-    assert from_digits(results["labels"]["in9l"]).tolist() == whole.labels.tolist()
+    for options, draws in (({"test_seed": 3}, 1), ({"test_seed": 3, "draws": 3}, 3)):
+        results = measure(network, dataset, torch.device("cpu"), options)
+        for name, answers in expected.items():
+            texts = results["predictions"][name]
+            assert isinstance(texts, list) == (draws > 1 and name in MIXED)
+            texts = [texts] if isinstance(texts, str) else texts
+            assert [from_digits(text).tolist() for text in texts] == answers[:draws].tolist()
+        assert from_digits(results["labels"]["in9"]).tolist() == pool.labels.tolist()
+        assert from_digits(results["labels"]["in9l"]).tolist() == whole.labels.tolist()
+
+
+def test_draws_of_a_mixed_test_set_are_those_of_the_following_seeds(pool: Pool) -> None:
+    answers = predict_all(by_red, pool, None, seed=4, tests=("only_fg", "mixed_rand"), draws=3)
+    assert answers["only_fg"].shape == (1, len(pool)) and answers["only_fg"].dtype == np.int64
+    expected = [predict_variant(by_red, pool, "mixed_rand", seed) for seed in (4, 5, 6)]
+    assert np.array_equal(answers["mixed_rand"], np.stack(expected))
+
+
+def test_backgrounds_that_were_drawn_are_rows_of_the_test_images(dataset: Dataset, pool: Pool) -> None:
+    results = drawn_backgrounds(dataset, {"test_seed": 4, "draws": 3})
+    assert set(results["backgrounds"]) == set(MIXED)
+    for test, texts in results["backgrounds"].items():
+        expected = [draw_backgrounds(test, pool, seed)[0].tolist() for seed in (4, 5, 6)]
+        assert [list(map(int, text.split())) for text in texts] == expected
+
+
+def test_more_draws_than_backgrounds_are_an_error(dataset: Dataset) -> None:
+    with pytest.raises(In9Error, match=r"drawn 5 times, and a class has only 4 backgrounds; .* or give more images\.$"):
+        drawn_backgrounds(dataset, {"test_seed": 0, "draws": 5})
+    assert len(drawn_backgrounds(dataset, {"test_seed": 0, "draws": 4})["backgrounds"]["mixed_same"]) == 4

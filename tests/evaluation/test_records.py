@@ -203,20 +203,21 @@ def test_predictions_of_several_records_are_those_of_their_models() -> None:
     both = predictions_of(records)
     assert both.tests == ("original", "in9l") and both.seeds == [3, 5]
     assert both.labels["original"].tolist() == [0, 1, 2, 3] and both.labels["in9l"].tolist() == list(range(9))
-    assert both.classes["original"].tolist() == [[0, 1, 2, 3], [-1, 1, 2, 1]]
-    assert both.correct("original").tolist() == [[True] * 4, [False, True, True, False]]
+    assert both.classes["original"].tolist() == [[[0, 1, 2, 3]], [[-1, 1, 2, 1]]]
+    assert both.correct("original").tolist() == [[[True] * 4], [[False, True, True, False]]]
+    assert both.folds is None and both.fold_of("original") is None and both.backgrounds == {}
     assert both.accuracy("in9l").value == 0
     assert both.seconds == 20 and both.training_seconds() == 2 and both.training_seconds("head_seconds") is None
     only = both.of_seeds([5])
-    assert only.seeds == [5] and only.classes["original"].tolist() == [[-1, 1, 2, 1]] and only.training_seconds() == 3
+    assert only.seeds == [5] and only.classes["original"].tolist() == [[[-1, 1, 2, 1]]] and only.training_seconds() == 3
 
 
 def test_one_of_several_predictions_is_picked_by_its_place() -> None:
     results = {"labels": {"in9": "01"}, "predictions": {"mixed_same": ["01", "11"], "mixed_rand": ["00", "10"]}}
     second = predictions_of([replace(RECORD, results=results)], 1)
     assert {test: classes.tolist() for test, classes in second.classes.items()} == {
-        "mixed_same": [[1, 1]],
-        "mixed_rand": [[1, 0]],
+        "mixed_same": [[[1, 1]]],
+        "mixed_rand": [[[1, 0]]],
     }
 
 

@@ -25,7 +25,7 @@ from in9.data.dataset import Dataset
 from in9.data.export import export
 from in9.data.variants import VARIANTS
 from in9.errors import In9Error
-from in9.evaluation.estimates import paired_difference
+from in9.evaluation.estimates import Term, balanced_mean
 from in9.evaluation.records import Store, from_digits
 from in9.experiments.benchmark_progress import among_the_papers
 from in9.scoring import report
@@ -214,8 +214,8 @@ def test_what_is_no_test_data_is_named(kind: str, tmp_path: Path, dataset: Datas
 def test_a_score_says_what_its_record_says(dataset: Dataset, model: ScorableModel, tmp_path: Path) -> None:
     score = evaluate(model, dataset, device="cpu", batch_size=5)
     predictions = score.predictions()
-    correct = [predictions.classes[test][0] == predictions.labels[test] for test in ("mixed_same", "mixed_rand")]
-    assert score.gap() == paired_difference(*correct, predictions.labels["mixed_same"])
+    same, rand = (predictions.correct(test).astype(float) for test in ("mixed_same", "mixed_rand"))
+    assert score.gap() == balanced_mean([Term(same), Term(-rand)], predictions.labels["mixed_same"])
     table = score.table().set_index(["test", "rule"])
     assert set(table.index.get_level_values("test")) == {*VARIANTS, "in9l", "bg_gap"}
     row = table.loc[("original", "strict")]

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from in9.book.notebooks import find_chapters
-from in9.experiments.verdicts import FAILS, HOLDS, PARTLY, RULE, UNTESTED, Verdict, count, judge_all, number
+from in9.experiments import verdicts as judged
+from in9.experiments.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTED, Verdict
 from in9.plots import tables
 from in9.study.study import Study
 
-VERDICT_STYLES = {HOLDS: "holds", PARTLY: "partly", FAILS: "fails"}
+VERDICT_STYLES = {SUPPORTED: "supported", UNDECIDED: "undecided", CONTRADICTED: "contradicted"}
 """The classes of the book's style that colour a verdict."""
 
 
 def markdown(study: Study) -> str:
     """The claims for the book's first page, with our record on photographs beside this run and links to chapters."""
     links = {chapter.name[:2]: f"{{doc}}`/{chapter.name}`" for chapter in find_chapters(study.workspace.root)}
-    verdicts = {origin: judge_all(source) for origin, source in study.origins.items()}
+    verdicts = {origin: judged.judge_all(source) for origin, source in study.origins.items()}
     return page(study.profile.name, verdicts, links)
 
 
@@ -34,16 +35,18 @@ def page(profile: str, verdicts: Mapping[str, Sequence[Verdict]], links: Mapping
             claim = verdicts_on_it[0].claim
             printed = claim.printed()
             place = f"{printed.where}; {printed.note}" if printed.note else printed.where
-            cells = (f"{number(printed.value)} ({place})", claim.region.text, *map(_cell, verdicts_on_it))
+            cells = (f"{judged.number(printed.value)} ({place})", judged.mark(claim), *map(_cell, verdicts_on_it))
             rows.append(dict(zip(columns, (claim.text, *cells), strict=True)))
     whose = {"record": "Our record (photographs)", "run": f"This run (profile `{profile}`)"}
-    lines = [f"- {whose[origin]}: {count(members)}." for origin, members in verdicts.items()]
+    lines = [f"- {whose[origin]}: {judged.count(members)}." for origin, members in verdicts.items()]
     table = ["::::{container} claims", tables.table(rows).data, "::::"]
-    return "\n".join([RULE, "", *lines, "", *table, ""])
+    return "\n".join([judged.RULE, "", *lines, "", *table, ""])
 
 
 def _cell(verdict: Verdict) -> str:
     if verdict.estimate is None:
         return f"{UNTESTED}: {verdict.reason}"
     unbroken = tables.cell(verdict.estimate).replace(" ", "\N{NO-BREAK SPACE}")
-    return f"{unbroken} [{verdict.decision}]{{.{VERDICT_STYLES[verdict.decision]}}}"
+    agrees = {True: ", agrees", False: ", differs", None: ""}[verdict.agrees]
+    remark = f" ({verdict.remark})" if verdict.remark else ""
+    return f"{unbroken}{remark} [{verdict.decision}]{{.{VERDICT_STYLES[verdict.decision]}}}{agrees}"

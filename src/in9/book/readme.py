@@ -26,13 +26,13 @@ TRAINED_ON = ("mixed_rand", "only_fg", "original", "in9l", "mixed_same")
 
 
 def table(judged: list[verdicts.Verdict]) -> str:
-    """The claims as lines of Markdown: how many hold, and one row for each."""
+    """The claims as lines of Markdown: how many are supported, and one row for each."""
     lines = [verdicts.RULE, "", f"Our record: {verdicts.count(judged)}.", ""]
-    lines += ["| claim | paper | test | ours, on photographs | verdict |", "|:--|--:|:-:|:--|:--|"]
+    lines += ["| claim | paper | test | ours, on photographs | agrees | verdict |", "|:--|--:|:-:|:--|:-:|:--|"]
     for verdict in judged:
-        claim, ours = verdict.claim, verdict.estimate.text() if verdict.estimate else verdict.reason
+        claim, test = verdict.claim, verdicts.mark(verdict.claim).replace("*", "\\*")
         printed = verdicts.number(claim.printed().value)
-        cells = (claim.text.rstrip("."), printed, claim.region.text, ours, verdict.decision)
+        cells = (claim.text.rstrip("."), printed, test, verdict.ours, verdicts.agrees(verdict), verdict.decision)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
 

@@ -89,10 +89,6 @@ class Archive:
         except FileNotFoundError as error:
             raise KeyError(name) from error
 
-    def checksum(self, name: str) -> str:
-        """A name for the content of a file: 16 hexadecimal digits. Raises KeyError if there is none of that name."""
-        return hashlib.sha256(self.bytes(name)).hexdigest()[:16]
-
     def text(self, name: str) -> str:
         """The content of a UTF-8 text file; raises In9Error if it is missing or cannot be read."""
         try:
@@ -105,6 +101,10 @@ class Archive:
 
         Raises Rejected if it is missing or does not decode.
         """
+        return self.image_and_checksum(name)[0]
+
+    def image_and_checksum(self, name: str) -> tuple[np.ndarray, str]:
+        """An image, and a name for the content of its file: 16 hexadecimal digits. The file is read once."""
         try:
             content = self.bytes(name)
         except (KeyError, OSError, *DAMAGED) as error:
@@ -113,6 +113,7 @@ class Archive:
             with Image.open(io.BytesIO(content)) as picture:
                 # Alpha is dropped and colours are kept; a palette goes by way of RGBA, else Pillow warns of its alpha.
                 opaque = picture.convert("RGBA") if picture.mode == "P" else picture
-                return np.array(opaque.convert("RGB"), dtype=np.uint8)
+                image = np.array(opaque.convert("RGB"), dtype=np.uint8)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise Rejected("image does not decode") from error
+        return image, hashlib.sha256(content).hexdigest()[:16]

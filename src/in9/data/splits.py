@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 16
 """The side of the grey images that are compared to find near duplicates, in pixels."""
-ALIKE = 0.97
+SAME_SCENE = 0.97
 """From this correlation of their thumbnails on, two images may not be in different folds."""
 
 
@@ -49,7 +49,10 @@ def assign_splits(examples: Sequence[Example], seed: int, split: Split) -> list[
     """
     splits = [example.split or "" for example in examples]
     if split.folds and any(splits):
-        raise In9Error("This source says itself which images are for testing; it cannot be dealt into folds.")
+        raise In9Error(
+            f"This source says itself which images are for testing, so they cannot be dealt into {split.folds} folds; "
+            "build it without folds."
+        )
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         if example.split is None:
@@ -79,7 +82,7 @@ def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
 
     pairs = []
     for start in range(0, len(thumbnails), 1024):
-        first, second = np.nonzero(thumbnails[start : start + 1024] @ thumbnails.T > ALIKE)
+        first, second = np.nonzero(thumbnails[start : start + 1024] @ thumbnails.T > SAME_SCENE)
         pairs.append(np.stack([first + start, second]))
     first, second = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(thumbnails), len(thumbnails)))

@@ -62,27 +62,6 @@ def drawn_backgrounds(dataset: Dataset, options: dict[str, Any]) -> dict[str, An
     return {"backgrounds": {test: [" ".join(map(str, row)) for row in each] for test, each in rows.items()}}
 
 
-def measure_draws(
-    classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
-) -> dict[str, Any]:
-    """What a classifier answers on Mixed-Same and Mixed-Rand when their backgrounds are drawn anew, several times.
-
-    ``options``: ``test_seeds`` decide the draws. Labels are as in an evaluation record; predictions, and the class of
-    each background of Mixed-Rand, are lists with one entry for each draw.
-    """
-    pool, draws = variants.load_pool(dataset, "test", device=device), options["test_seeds"]
-    predictions = {
-        test: [to_digits(predict_variant(classifier, pool, test, seed)) for seed in draws]
-        for test in ("mixed_same", "mixed_rand")
-    }
-    backgrounds = [variants.draw_backgrounds("mixed_rand", pool, seed)[1] for seed in draws]
-    return {
-        "labels": {"in9": to_digits(pool.labels.tolist())},
-        "predictions": predictions,
-        "backgrounds": {"mixed_rand": [to_digits(classes.tolist()) for classes in backgrounds]},
-    }
-
-
 def measure_validation(
     classifier: Callable[[Tensor], Tensor], dataset: Dataset, device: torch.device, options: dict[str, Any]
 ) -> dict[str, Any]:
@@ -129,7 +108,6 @@ def measure_masks(
 MEASUREMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
     {
         "evaluation": measure_evaluation,
-        "more_draws": measure_draws,
         "adversarial": measure_attacks,
         "saliency": measure_saliency,
         "validation": measure_validation,

@@ -91,17 +91,11 @@ class Predictions:
             folds={test: folds[kept[test]] for test, folds in self.folds.items()},
         )
 
-    def of_images(self, kept: np.ndarray) -> Predictions:
-        """The predictions on some images, bool [N], of the test sets that have the foreground."""
-        tests = [test for test in self.tests if test != IN9L]
-        return replace(
-            self,
-            labels={test: self.labels[test][kept] for test in tests},
-            classes={test: self.classes[test][..., kept] for test in tests},
-            ids=None,
-            backgrounds={test: names[:, kept] for test, names in self.backgrounds.items()},
-            folds=None if self.folds is None else {test: self.folds[test][kept] for test in tests},
-        )
+    def of_draw(self, draw: int) -> Predictions:
+        """The predictions in one draw of the backgrounds of the mixed test sets, counted from 0."""
+        classes = {test: each[:, min(draw, each.shape[1] - 1)][:, None] for test, each in self.classes.items()}
+        backgrounds = {test: rows[draw : draw + 1] for test, rows in self.backgrounds.items()}
+        return replace(self, classes=classes, backgrounds=backgrounds)
 
     def correct(self, test: str) -> np.ndarray:
         """Whether each prediction is right: bool [models, draws, N]."""
@@ -129,17 +123,20 @@ class Predictions:
         """Class-balanced accuracy on one test set, the mean over draws and models, with its interval."""
         return self.share(self.correct(test), test)
 
-    def difference(self, first: str, second: str) -> Estimate:
-        """Accuracy on one test set minus that on another with the same foregrounds, with a paired interval."""
-        return self.sum_of([self.term(first), self.term(second, -1)], first)
+    def difference(self, first: str, second: str, kept: np.ndarray | None = None) -> Estimate:
+        """Accuracy on one test set minus that on another with the same foregrounds, with a paired interval.
 
-    def sum_of(self, terms: Sequence[Term], test: str) -> Estimate:
-        """A sum of class-balanced means over the images of a test set, with a paired interval."""
-        return estimates.balanced_mean(terms, self.labels[test], self.fold_of(test))
+        ``kept``, bool [N], tells which of the foregrounds count: all of them, if it is None.
+        """
+        return self.sum_of([self.term(first), self.term(second, -1)], first, kept)
 
-    def gap(self) -> Estimate:
-        """BG-Gap: Mixed-Same minus Mixed-Rand (section 4)."""
-        return self.difference("mixed_same", "mixed_rand")
+    def sum_of(self, terms: Sequence[Term], test: str, kept: np.ndarray | None = None) -> Estimate:
+        """A sum of class-balanced means over the images of a test set, or those kept, with a paired interval."""
+        return estimates.balanced_mean(terms, self.labels[test], self.fold_of(test), kept)
+
+    def gap(self, kept: np.ndarray | None = None) -> Estimate:
+        """BG-Gap: Mixed-Same minus Mixed-Rand (section 4), on all foregrounds or on those kept, bool [N]."""
+        return self.difference("mixed_same", "mixed_rand", kept)
 
 
 class NoSeedInCommon(ValueError):
@@ -165,7 +162,11 @@ def gain(first: Predictions, second: Predictions, test: str, second_test: str | 
 
 def gap_change(first: Predictions, second: Predictions) -> Estimate:
     """The BG-Gap of the first models minus that of the second, paired by image; of the seeds that both have."""
-    first, second = with_same_seeds(first, second)
+    return gap_change_between(*with_same_seeds(first, second))
+
+
+def gap_change_between(first: Predictions, second: Predictions) -> Estimate:
+    """The same of models that were measured on the same images and draws, whatever their seeds."""
     terms = [
         models.term(test, sign)
         for models, test, sign in (

@@ -45,16 +45,26 @@ def scores(study: Study) -> list[Score]:
 
     A network has ImageNet's 1,000 outputs and a known accuracy there. The scores are the project's if the study is
     ``recorded``, else those that ``in9 evaluate`` left on this machine. Of several sets of photographs it is the one
-    with most networks, of several scores of a network the last.
+    with most networks, of several scores of a network the last. Scores of one fold alone are those of ``enlarged``.
     """
     groups: dict[tuple[str, Any], dict[str, Record]] = {}
     for record in _records(study, Score.kind):
-        if _of_imagenet(record):
+        if _of_imagenet(record) and "fold" not in record.settings["data"]:
             groups.setdefault(_images(record), {})[_name(record)] = record
     if not groups:
         return []
     chosen = max(groups.values(), key=lambda group: (len(group), max(map(_when, group.values()))))
     return [Score(record, {}) for record in sorted(chosen.values(), key=_top1)]
+
+
+def enlarged(study: Study) -> list[Score]:
+    """The scores of ImageNet networks on the enlarged test images of the study's first fold; empty if none."""
+    profile = study.profile
+    if not profile.split.folds:
+        return []
+    wanted = {"source": profile.source, "fold": profile.seeds[0]}
+    records = [record for record in _records(study, Score.kind) if _of_imagenet(record)]
+    return [Score(record, {}) for record in records if wanted.items() <= record.settings["data"].items()]
 
 
 def challenges(study: Study) -> dict[str, ChallengeScore]:

@@ -17,6 +17,7 @@ diverges, VGG-16 learns nothing."""
 
 def _architectures(profile: Profile) -> dict[str, list[Job]]:
     """The profile's own network, with its first seed, and its further ones with ``architecture_recipe``."""
+    profile = profile.of_many_trainings
     recipes = {profile.recipe.architecture: profile.recipe_on(IN9L)}
     for name in profile.architectures:
         recipe = profile.recipe_on(IN9L, architecture=name, **profile.architecture_recipe)

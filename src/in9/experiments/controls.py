@@ -12,38 +12,33 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from in9.evaluation import estimates
 from in9.evaluation.estimates import Estimate, Term
-from in9.evaluation.records import Record, classes_in, from_digits, predictions_of
+from in9.evaluation.predictions import Predictions
 from in9.experiments.experiment import Experiment
-from in9.study.jobs import EVALUATION, TEST_SEED, Job, evaluations, jobs_of
+from in9.study.jobs import Job, draws_jobs, evaluations
 from in9.study.profile import Profile, load_profile
 from in9.study.study import Study
 from in9.taxonomy import NUM_CLASSES
 
-MORE_DRAWS = "more_draws"
-MORE_SEEDS = tuple(range(TEST_SEED + 1, TEST_SEED + 9))
+
+def _jobs(profile: Profile) -> list[Job]:
+    return evaluations(profile, profile.recipes_on(["original"]))
 
 
-def _jobs(profile: Profile) -> dict[str, list[Job]]:
-    recipes = profile.recipes_on(["original"])
-    return {
-        EVALUATION: evaluations(profile, recipes),
-        MORE_DRAWS: jobs_of(profile, MORE_DRAWS, recipes, test_seeds=MORE_SEEDS),
-    }
-
-
-def _dial_jobs(profile: Profile) -> dict[tuple[float, str], list[Job]]:
-    positions = dial_profiles(profile)
-    return {(rho, kind): jobs for rho, position in positions.items() for kind, jobs in _jobs(position).items()}
-
-
-def _records(records: list[Record]) -> list[Record]:
-    return records
-
-
-CALIBRATION: Experiment = Experiment("calibration", ("00",), _jobs, _records, whole=True)
-DIAL: Experiment = Experiment("dial", ("00", "11"), _dial_jobs, _records, whole=True)
+DIAL: Experiment = Experiment(
+    "dial",
+    ("00", "11"),
+    lambda profile: {rho: _jobs(position) for rho, position in dial_profiles(profile).items()},
+    whole=True,
+)
+DIAL_DRAWS: Experiment = Experiment(
+    "dial_draws",
+    ("00", "11"),
+    lambda profile: {rho: draws_jobs(position) for rho, position in dial_profiles(profile).items()},
+    lambda records: records,
+)
+"""Which backgrounds the mixed test sets get at each position of the dial."""
+CALIBRATION: Experiment = Experiment("calibration", ("00",), lambda profile: {"original": _jobs(profile)}, whole=True)
 
 
 def dial_profiles(profile: Profile) -> dict[float, Profile]:
@@ -71,52 +66,46 @@ def dial_profile(base: Profile, rho: float) -> Profile:
 def calibration(study: Study) -> dict[str, Estimate]:
     """The measures of this book on the profile's models trained on Original, beside what controls them.
 
-    ``original`` and ``only_bg_t`` are accuracies; ``gap`` is the BG-Gap as everywhere in the book, ``mean_gap`` its
-    mean over eight further draws of the backgrounds; ``control`` is Mixed-Same minus Mixed-Same of another draw, which
-    must be near zero; ``paste`` is Original minus Mixed-Same. Over the further draws, ``towards`` is how often the
-    answer on a background of another class is that class, ``elsewhere`` how often it is one of the seven further wrong
-    classes, per class, and ``pull`` the difference. Empty if the study has no records of it.
+    ``original`` and ``only_bg_t`` are accuracies; ``gap`` is the BG-Gap; ``control`` is Mixed-Same minus Mixed-Same on
+    other draws of the backgrounds, which must be near zero; ``paste`` is Original minus Mixed-Same. On Mixed-Rand,
+    ``towards`` is how often the answer on a background of another class is that class, ``elsewhere`` how often it is
+    one of the seven further wrong classes, per class, and ``pull`` the difference. Empty if the study has no records of
+    it, or if its mixed test sets were drawn only once.
     """
-    records = CALIBRATION.read(study)
-    return _estimates(records[EVALUATION], records[MORE_DRAWS]) if len(records) == 2 else {}
+    return {name: quantities for models in CALIBRATION.read(study).values() for name, quantities in _of(models).items()}
 
 
 def dial(study: Study) -> dict[float, dict[str, Estimate]]:
     """The ``calibration`` at each position of the dial: rho -> quantity -> estimate."""
-    records = DIAL.read(study)
-    return {
-        rho: _estimates(records[rho, EVALUATION], records[rho, MORE_DRAWS])
-        for rho in dial_profiles(study.profile)
-        if {(rho, EVALUATION), (rho, MORE_DRAWS)} <= records.keys()
-    }
+    return {rho: quantities for rho, models in DIAL.read(study).items() if (quantities := _of(models))}
 
 
-def _estimates(evaluated: list[Record], drawn_anew: list[Record]) -> dict[str, Estimate]:
-    book = predictions_of(evaluated)
-    labels = book.labels["mixed_same"]
-    same, rand = (
-        np.stack([classes_in(record, test) for record in drawn_anew]) for test in ("mixed_same", "mixed_rand")
-    )  # int64 [models, draws, N]
-    background = np.stack([from_digits(text) for text in drawn_anew[0].results["backgrounds"]["mixed_rand"]])
+def _of(models: Predictions) -> dict[str, Estimate]:
+    same, rand = "mixed_same", "mixed_rand"
+    if not {same, rand} <= models.backgrounds.keys():
+        return {}
+    labels, answers, rows = models.labels[rand], models.classes[rand], models.backgrounds[rand]
+    background = labels[rows]  # its class, int64 [draws, N]
     misleads = background != labels
-    counted = misleads.any(0)  # that an image got its own class each time is rare
-    chances = misleads.sum(0)[counted]
-    towards = ((rand == background) & misleads).sum(1)[:, counted] / chances
-    others = ((rand != background) & (rand != labels) & misleads).sum(1)[:, counted] / chances / (NUM_CLASSES - 2)
-
-    def mean(values: np.ndarray, own: np.ndarray) -> Estimate:
-        return estimates.balanced_mean([Term(values[:, None])], own)
-
+    chances = np.maximum(misleads.sum(axis=0), 1)  # an image that got its own class each time counts as never misled
+    share = rows.shape[0] * misleads / chances
+    towards = (answers == background) * share
+    elsewhere = ((answers != background) & (answers != labels)) * share / (NUM_CLASSES - 2)
+    half = len(models.backgrounds[same]) // 2
+    first, second = models.correct(same)[:, :half], models.correct(same)[:, half : 2 * half]
+    control = [
+        Term(first, models.backgrounds[same][:half]),
+        Term(-second.astype(float), models.backgrounds[same][half : 2 * half]),
+    ]
     return {
-        "original": book.accuracy("original"),
-        "only_bg_t": book.accuracy("only_bg_t"),
-        "gap": book.gap(),
-        "mean_gap": mean((same == labels).mean(1) - (rand == labels).mean(1), labels),
-        "control": mean(book.correct("mixed_same")[:, 0].astype(float) - (same[:, 0] == labels), labels),
-        "paste": book.difference("original", "mixed_same"),
-        "towards": mean(towards, labels[counted]),
-        "elsewhere": mean(others, labels[counted]),
-        "pull": mean(towards - others, labels[counted]),
+        "original": models.accuracy("original"),
+        "only_bg_t": models.accuracy("only_bg_t"),
+        "gap": models.gap(),
+        "control": models.sum_of(control, same),
+        "paste": models.difference("original", same),
+        "towards": models.sum_of([Term(towards, rows)], rand),
+        "elsewhere": models.sum_of([Term(elsewhere, rows)], rand),
+        "pull": models.sum_of([Term(towards - elsewhere, rows)], rand),
     }
 
 

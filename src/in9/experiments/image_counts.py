@@ -9,7 +9,7 @@ import torch
 from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
 from in9.evaluation.records import Record
 from in9.experiments.experiment import Experiment
-from in9.study.jobs import DATASET, DRAWS, TEST_SEED, Job, draws_job
+from in9.study.jobs import DATASET, DRAWS, TEST_SEED, Job, draws_jobs
 from in9.study.study import Study
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
@@ -21,12 +21,8 @@ def _frame(records: list[Record]) -> pd.DataFrame:
 DRAWN: Experiment = Experiment(
     DRAWS,
     ("01",),
-    lambda profile: {
-        fold: [draws_job(profile, fold)]
-        for fold in (profile.seeds if profile.split.folds else [None])
-        if profile.draws > 1
-    },
-    lambda records: records[0],
+    lambda profile: {"backgrounds": draws_jobs(profile)},
+    lambda records: records,
 )
 """Which background each test image gets in each draw of the mixed test sets, for each fold."""
 COUNTS = Experiment(DATASET, ("01",), lambda profile: {"the dataset": [Job(profile, DATASET)]}, _frame)

@@ -19,7 +19,7 @@ from in9.evaluation.records import Store, predictions_of
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.backgrounds_suffice import MATRIX
 from in9.experiments.bg_gap import ARCHITECTURES, EQUAL_STEPS
-from in9.experiments.controls import CALIBRATION, DIAL
+from in9.experiments.controls import CALIBRATION, DIAL, DIAL_DRAWS
 from in9.experiments.experiment import Experiment
 from in9.experiments.image_counts import COUNTS, DRAWN
 from in9.experiments.mixed_rand_training import MIXED_TRAININGS
@@ -51,6 +51,7 @@ EXPERIMENTS = {
         SMALLER,
         FINER,
         DIAL,
+        DIAL_DRAWS,
     )
 }
 """Everything that is measured, by name. Chapters and claims read the same experiments."""

@@ -13,12 +13,14 @@ from in9.experiments import paper
 from in9.experiments.experiment import Experiment
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
+from in9.study.study import Study
 from in9.training.recipe import IN9L
 
 WAYS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "original": {"train_on": "original"},
         "in9l": {"train_on": IN9L},
+        **{name: {"train_on": name} for name in ("only_bg_b", "only_bg_t", "no_fg", "only_fg")},
         "mixed_same": {"train_on": "mixed_same"},
         "mixed_next": {"train_on": "mixed_next"},
         "mixed_rand": {"train_on": "mixed_rand"},
@@ -36,6 +38,11 @@ def trained(profile: Profile, ways: Sequence[str], seeds: Sequence[int] | None =
         way: evaluations(profile, [profile.recipe_on(seed=seed, **WAYS[way]) for seed in seeds or profile.seeds])
         for way in ways
     }
+
+
+def answers(study: Study, way: str) -> Predictions:
+    """The predictions of the models trained in one of the ``WAYS``, with the profile's seeds."""
+    return study.predictions([study.profile.recipe_on(seed=seed, **WAYS[way]) for seed in study.profile.seeds])
 
 
 MIXED_TRAININGS = Experiment(

@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from in9.data.variants import MIXED
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
-from in9.evaluation.predictions import Predictions, gain, gap_change
+from in9.evaluation.predictions import Predictions, gain, gap_change, gap_change_between
 from in9.experiments import benchmark_progress, paper
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.bg_gap import ARCHITECTURES
+from in9.experiments.mixed_rand_training import WAYS, answers
 from in9.experiments.object_focus import SALIENCY
 from in9.experiments.paper import Fact
-from in9.experiments.why_pretrained import SMALLER, finer
+from in9.experiments.why_pretrained import ROBUST, SMALLER, finer
 from in9.study.study import NotMeasured, Study
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
 from in9.training.recipe import IN9L
 
-Cell = tuple[str, str]  # trained on, tested on
+Cell = tuple[str, str]  # a way to train (see ``mixed_rand_training.WAYS``), tested on
 Printed = Callable[[], Fact]
-Reading = Callable[[Study], Estimate]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Our quantity: ``read`` takes it from a study; ``protocol`` is as for a number of the paper, "" for no matter."""
+
+    read: Callable[[Study], Estimate]
+    protocol: str = ""
 
 
 class Untestable(NotMeasured):
@@ -41,12 +50,12 @@ def fact(key: str) -> Printed:
     return lambda: paper.fact(key)
 
 
-def row(table: str, query: str, column: str = "value", place: int = 0) -> Printed:
+def row(table: str, query: str, column: str = "value", place: int = 0, protocol: str = "") -> Printed:
     """One of the rows of a table of the paper that fit a query: the lowest, or the highest with ``place=-1``."""
 
     def printed() -> Fact:
         line = paper.table(table).query(query).sort_values(column, kind="stable").iloc[place]
-        return Fact(float(line[column]), "percent", line["where"], line["trust"], line["note"])
+        return Fact(float(line[column]), "percent", line["where"], line["trust"], line["note"], protocol)
 
     return printed
 
@@ -58,7 +67,10 @@ def less(first: Printed, second: Printed) -> Printed:
 
 def table5(cell: Cell, minus: Cell | None = None) -> Printed:
     """One accuracy of table 5, or one less another."""
-    number = row("train_test_matrix", f"train == '{cell[0]}' and test == '{cell[1]}'", "accuracy")
+    trained, tested = WAYS[cell[0]]["train_on"], cell[1]
+    protocol = paper.drawn_once(trained, *([WAYS[minus[0]]["train_on"]] if minus else []))
+    query = f"train == '{trained}' and test == '{tested}'"
+    number = row("train_test_matrix", query, "accuracy", protocol=protocol)
     return less(number, table5(minus)) if minus else number
 
 
@@ -73,39 +85,38 @@ def words(place: str, note: str = "no number") -> Printed:
 def accuracies(cell: Cell, minus: Cell | None = None) -> Reading:
     """One accuracy, or one less another on the same objects, with a paired interval."""
 
-    def reading(study: Study) -> Estimate:
-        models = study.answers(cell[0])
+    def read(study: Study) -> Estimate:
+        models = answers(study, cell[0])
         if minus is None:
             return models.accuracy(cell[1])
-        return gain(models, study.answers(minus[0]), cell[1], minus[1])
+        return gain(models, answers(study, minus[0]), cell[1], minus[1])
 
-    return reading
+    return Reading(read, protocol(cell[0], *([minus[0]] if minus else [])))
+
+
+def protocol(*ways: str) -> str:
+    """How often the backgrounds of the mixed training sets among some ways to train were drawn, in words."""
+    mixed = {WAYS[way]["train_on"]: WAYS[way].get("fresh_backgrounds", True) for way in ways}
+    names = sorted(TITLES[name] for name in mixed if name in MIXED)
+    drawn = {"anew" if fresh else "once" for name, fresh in mixed.items() if name in MIXED}
+    return f"{' and '.join(names)} drawn {' and '.join(sorted(drawn))}" if names else ""
 
 
 def more_images(cell: Cell, minus: Cell) -> Reading:
     """As ``accuracies``, for trainings on IN-9L that stand for more images: Untestable if it has no more."""
 
-    def reading(study: Study) -> Estimate:
+    def read(study: Study) -> Estimate:
         large, small = (study.answers(name).models[0].training["images"] for name in (IN9L, "original"))
         if large <= small:
             raise Untestable("IN-9L has no more images than IN-9")
-        return accuracies(cell, minus)(study)
+        return accuracies(cell, minus).read(study)
 
-    return reading
-
-
-def needs(text: str) -> Reading:
-    """What no profile can measure; ``text`` says what that would take."""
-
-    def reading(study: Study) -> Estimate:
-        raise Untestable(text)
-
-    return reading
+    return Reading(read)
 
 
 def spread(study: Study) -> Estimate:
     """Best less worst accuracy of Mixed-Rand training over the five test sets of IN-9 that have the foreground."""
-    models = study.answers("mixed_rand")
+    models = answers(study, "mixed_rand_once")
     tests = ("original", "only_fg", "mixed_same", "mixed_rand", "mixed_next")
     by_accuracy = sorted(tests, key=lambda test: models.accuracy(test).value)
     return models.difference(by_accuracy[-1], by_accuracy[0])
@@ -116,22 +127,44 @@ def attacks(study: Study) -> Attacks:
     return ADVERSARIAL.read(study)[IN9L]
 
 
+def attacked_with(study: Study) -> str:
+    """How many backgrounds each object met, and what the growth curve says of the paper's number of them."""
+    attack, wanted = attacks(study), int(paper.fact("backgrounds").value)
+    return (
+        f"with {attack.sizes[1]:,} backgrounds for each object; "
+        f"the growth curve, extended to the paper's {wanted:,}, gives {attack.extrapolated(wanted):.1f}"
+    )
+
+
+def fewer_vulnerable(study: Study) -> Estimate:
+    """Vulnerable objects after training on Original less those after training on Mixed-Rand, on the same backgrounds."""
+    attack = ADVERSARIAL.read(study)
+    return attack["original"].minus(attack["mixed_rand"])
+
+
 def best_background(study: Study) -> Estimate:
-    """The highest attack success rate of a single background."""
+    """The highest attack success rate of a single background, less the mean over the backgrounds of its class."""
     attack = attacks(study)
-    best = attack.success().sort_values("value").iloc[-1]
-    others = int((attack.labels != CLASS_NAMES.index(best["target"])).sum())
-    return estimates.wilson(best["value"] / 100 * others, others)
+    rates = attack.success()
+    best = rates.sort_values("value").iloc[-1]
+    mean = rates.loc[rates["target"] == best["target"], "value"].mean() / 100
+    met = attack.labels != CLASS_NAMES.index(best["target"])
+    if attack.folds is not None:
+        met &= attack.folds == best["fold"]
+    rate = estimates.wilson(best["value"] / 100 * int(met.sum()), int(met.sum()))
+    return Estimate(rate.value - mean, rate.low - mean, rate.high - mean)
 
 
 def smallest_gap(study: Study) -> Estimate:
     """The smallest BG-Gap among the networks of different architecture that were trained on IN-9L."""
     networks = ARCHITECTURES.read(study)
     gaps = []
-    for name in ARCHITECTURES.groups(study.profile):
-        if networks[name].accuracy("original").low <= 1 / NUM_CLASSES:
+    for name, models in networks.items():
+        if models.accuracy("original").low <= 1 / NUM_CLASSES:
             raise Untestable(f"{name} learned nothing: it is no better than chance")
-        gaps.append(networks[name].gap())
+        gaps.append(models.gap())
+    if len(gaps) < 2:
+        raise NotMeasured("There are no further architectures to compare.")
     return min(gaps, key=lambda gap: gap.value)
 
 
@@ -141,21 +174,25 @@ def rise(test: str, minus: str | None = None) -> Reading:
     Untestable with too few networks.
     """
 
-    def reading(study: Study) -> Estimate:
+    def read(study: Study) -> Estimate:
         frame = benchmark_progress.measured(benchmark_progress.scores(study))
         frame = benchmark_progress.difference(frame, test, minus) if minus else frame[frame["test"] == test]
         for slope in benchmark_progress.slopes(frame).values():
             return slope
         raise Untestable("score three networks trained on all of ImageNet with `in9 evaluate`")
 
-    return reading
+    return Reading(read)
 
 
 def focus_change(study: Study) -> Estimate:
-    """The share of Grad-CAM's mass on the foreground after training on Mixed-Rand, less that after Original."""
+    """The share of Grad-CAM's mass on the foreground after training on Mixed-Rand, less that after Original.
+
+    Of each is taken what the other images' maps score on the same mask: what maps gain by being more central in
+    general does not count.
+    """
     focus = SALIENCY.read(study)
     before, after = (focus[train]["gradcam"] for train in ("original", "mixed_rand"))
-    change = after.minus(before)
+    change = after.minus(before, beyond_swapped=True)
     assert change is not None  # every image counts
     return change
 
@@ -175,6 +212,31 @@ def more_changes_gap(study: Study) -> Estimate:
     """The BG-Gap after training on most images less that after training on fewest."""
     few, many = _ends(SMALLER.read(study))
     return gap_change(many, few)
+
+
+def robust_narrows(norm: str) -> Reading:
+    """The BG-Gap after plain training less that after adversarially robust training by a norm."""
+
+    def read(study: Study) -> Estimate:
+        models = ROBUST.read(study)
+        if not models and not study.profile.perturbations:
+            raise Untestable("the profile names no perturbations")
+        return gap_change(models["none"], models[norm])
+
+    return Reading(read)
+
+
+def imagenet_narrows(study: Study) -> Estimate:
+    """The BG-Gap after training on IN-9L less that of a ResNet-50 trained on all of ImageNet, on the same images.
+
+    The strict rule. Untestable without a score of the test images of the first fold.
+    """
+    own = study.answers(IN9L)
+    for score in benchmark_progress.enlarged(study):
+        if "resnet50" in score.name:
+            first = own.of_seeds(own.seeds[:1]).of_draw(0)
+            return gap_change_between(first, score.predictions())
+    raise Untestable("needs a ResNet-50 trained on all of ImageNet, scored on the first fold of the test images")
 
 
 def _ends(levels: Mapping[Any, Predictions]) -> tuple[Predictions, Predictions]:

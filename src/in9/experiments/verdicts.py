@@ -1,7 +1,7 @@
 """Verdicts on the claims: computed from a study's records, and as text for a terminal.
 
-A claim holds if the whole interval of its quantity lies in the region where the claim is true, does not hold if the
-whole interval lies outside, and holds partly if the interval reaches across. No verdict starts a computation: open
+A claim is supported if the whole interval of its quantity lies in the region where the claim is true, contradicted if
+the whole interval lies outside, and undecided if the interval reaches across. No verdict starts a computation: open
 the study with ``compute=False`` or ``recorded=True``, and what it has no record of is not tested.
 """
 
@@ -14,38 +14,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
+from scipy import stats
+
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import NoSeedInCommon
 from in9.experiments.claims import CLAIMS, Claim, Region
+from in9.experiments.paper import Fact
 from in9.experiments.quantities import Untestable
 from in9.study.study import NotMeasured, Study
 
-HOLDS, PARTLY, FAILS, UNTESTED = DECISIONS = ("holds", "partly", "does not hold", "not tested here")
+SUPPORTED, UNDECIDED, CONTRADICTED, UNTESTED = DECISIONS = ("supported", "undecided", "contradicted", "not tested")
 RULE = (
-    "Each claim says in our words what the paper found. It **holds** if the whole 95 % interval lies in the region of "
-    "its test, **does not hold** if the whole interval lies outside, and holds **partly** if the interval reaches "
-    "across. Accuracies and shares are in percent, differences in points, slopes in points per point of accuracy on "
-    "ImageNet. Where the paper gives no bound, the sentence says ours."
+    "Each claim says in our words what the paper found. It is **supported** if the whole 95 % interval lies in the "
+    "region of its test, **contradicted** if the whole interval lies outside, and **undecided** if the interval reaches "
+    "across. *Agrees* says whether the paper's own number lies in our interval; it stays empty where the paper prints "
+    "none, or measured by another protocol. Accuracies and shares are in percent, differences in points, slopes in "
+    "points per point of accuracy on ImageNet. A test marked * has a bound of ours; all of them were set before these "
+    "numbers were measured."
 )
 NO_RECORD = "no record yet"
-WIDTHS = (58, 7, 7, 20, 16)
+WIDTHS = (54, 7, 8, 20, 8, 14)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a study says of a claim: our number, None if it was not tested; the decision, and why it was not tested."""
+    """What a study says of a claim: our number, None if it was not tested; the decision, and why it was not tested.
+
+    ``agrees`` says whether the paper's number lies in our interval; None where that cannot be asked. ``remark`` is what
+    a reader of our number must know.
+    """
 
     claim: Claim
     estimate: Estimate | None
     decision: str
     reason: str = ""
+    agrees: bool | None = None
+    remark: str = ""
+
+    @property
+    def ours(self) -> str:
+        """Our number with its interval and the remark, or why there is none."""
+        if self.estimate is None:
+            return self.reason
+        return f"{self.estimate.text()} ({self.remark})" if self.remark else self.estimate.text()
+
+    @property
+    def p_value(self) -> float:
+        """How easily chance alone would put our number beyond the end of the region that is next to it.
+
+        Half of a two-sided normal test with the interval's standard error; 1 where nothing was tested.
+        """
+        if self.estimate is None:
+            return 1.0
+        error = max(self.estimate.high - self.estimate.low, 1e-9) / 2 / float(stats.norm.ppf(0.975))
+        ends = [end for end in (self.claim.region.low, self.claim.region.high) if math.isfinite(end)]
+        return float(stats.norm.sf(min(abs(self.estimate.value - end) for end in ends) / error))
 
 
 def decide(region: Region, estimate: Estimate) -> str:
     """What follows from where an interval lies; the ends of a region are not part of it."""
     if region.low < estimate.low and estimate.high < region.high:
-        return HOLDS
-    return FAILS if estimate.high <= region.low or region.high <= estimate.low else PARTLY
+        return SUPPORTED
+    return CONTRADICTED if estimate.high <= region.low or region.high <= estimate.low else UNDECIDED
 
 
 def judge(claim: Claim, study: Study) -> Verdict:
@@ -53,12 +83,22 @@ def judge(claim: Claim, study: Study) -> Verdict:
     if study.compute:
         raise ValueError("Claims are judged by what was measured: open the study with compute=False.")
     try:
-        estimate = claim.reading(study)
+        estimate = claim.reading.read(study)
+        remark = claim.remark(study) if claim.remark else ""
     except Untestable as error:
         return Verdict(claim, None, UNTESTED, str(error))
     except (NotMeasured, NoSeedInCommon):  # the latter after a run that was stopped
         return Verdict(claim, None, UNTESTED, NO_RECORD if study.recorded else f"run chapter {claim.chapter}")
-    return Verdict(claim, estimate, decide(claim.region, estimate))
+    agrees = agreement(claim.printed(), claim.reading.protocol, estimate)
+    return Verdict(claim, estimate, decide(claim.region, estimate), agrees=agrees, remark=remark)
+
+
+def agreement(printed: Fact, protocol: str, estimate: Estimate) -> bool | None:
+    """Whether the paper's number lies in our interval; None where it prints none or measured by another protocol."""
+    if math.isnan(printed.value) or printed.protocol != protocol:
+        return None
+    percent = estimate.in_percent()
+    return percent.low <= printed.value <= percent.high
 
 
 def judge_all(study: Study) -> list[Verdict]:
@@ -69,7 +109,31 @@ def judge_all(study: Study) -> list[Verdict]:
 def count(verdicts: Sequence[Verdict]) -> str:
     """How many claims have each verdict, in words."""
     counts = Counter(verdict.decision for verdict in verdicts)
-    return ", ".join(f"{decision} {counts[decision]}" for decision in DECISIONS) + f" ({len(verdicts)} claims)"
+    asked = [verdict.agrees for verdict in verdicts if verdict.agrees is not None]
+    words = ", ".join(f"{decision} {counts[decision]}" for decision in DECISIONS)
+    decided = counts[SUPPORTED] + counts[CONTRADICTED]
+    return (
+        f"{words} ({len(verdicts)} claims); the paper's number lies in our interval in {sum(asked)} of {len(asked)}; "
+        f"of the {decided} decided claims {after_holm(verdicts)} stay decided if chance may decide none of them wrongly "
+        "(Holm's correction at 5 %)"
+    )
+
+
+def after_holm(verdicts: Sequence[Verdict], level: float = 0.05) -> int:
+    """How many claims stay decided when all tests together may err with this chance (Holm, 1979)."""
+    tested = sorted(verdict.p_value for verdict in verdicts if verdict.estimate is not None)
+    kept = [value <= level / 2 / (len(tested) - place) for place, value in enumerate(tested)]
+    return kept.index(False) if False in kept else len(kept)
+
+
+def mark(claim: Claim) -> str:
+    """The region of a claim's test as it is printed: with a star where its bound is ours."""
+    return f"{claim.region.text}*" if claim.own_bound else claim.region.text
+
+
+def agrees(verdict: Verdict) -> str:
+    """Whether the paper's number agrees, as it is printed."""
+    return {True: "yes", False: "no", None: ""}[verdict.agrees]
 
 
 def number(value: float) -> str:
@@ -88,12 +152,12 @@ def text(study: Study) -> str:
         )
 
     verdicts = judge_all(study)
-    lines = [line("claim", "paper", "test", "our record" if study.recorded else "this run", "verdict")]
+    lines = [line("claim", "paper", "test", "our record" if study.recorded else "this run", "agrees", "verdict")]
     for chapter, members in groupby(verdicts, key=lambda verdict: verdict.claim.chapter):
         lines += ["", f"chapter {chapter}"]
         for verdict in members:
-            claim = verdict.claim
-            ours = verdict.estimate.text() if verdict.estimate else verdict.reason
-            lines.append(line(claim.text, number(claim.printed().value), claim.region.text, ours, verdict.decision))
-    rule = textwrap.wrap(RULE.replace("**", ""), sum(WIDTHS))
+            printed, test = number(verdict.claim.printed().value), mark(verdict.claim)
+            cells = (verdict.claim.text, printed, test, verdict.ours, agrees(verdict), verdict.decision)
+            lines.append(line(*cells))
+    rule = textwrap.wrap(RULE.replace("**", "").replace("*Agrees*", "Agrees"), sum(WIDTHS))
     return "\n".join([*lines, "", *rule, "", f"{study.profile.name}: {count(verdicts)}"])

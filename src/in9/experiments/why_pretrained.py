@@ -15,20 +15,27 @@ from in9.study.study import Measured, Study
 
 
 def level_jobs(profile: Profile, **changes: Any) -> list[Job]:
-    """Training on Original with the recipe for what takes many trainings, with further changes and each level seed."""
+    """Training on Original with the recipe for what takes many trainings, with further changes and each level seed.
+
+    The profile is the one of the experiments that take many trainings (``Profile.of_many_trainings``).
+    """
     seeds = profile.level_seeds or profile.seeds
     return evaluations(profile, profile.recipes_on(["original"], seeds, **{**profile.level_recipe, **changes}))
 
 
 def _smaller(profile: Profile) -> dict[float, list[Job]]:
     """All get about the same number of steps: half of the images are seen for twice as many epochs."""
+    profile = profile.of_many_trainings
     epochs = profile.recipe.changed(**profile.level_recipe).epochs
     return {share: level_jobs(profile, fraction=share, epochs=round(epochs / share)) for share in profile.fractions}
 
 
-FINER = Experiment(
-    "finer", ("10",), lambda profile: {level: level_jobs(profile, fine=level) for level in profile.fine_levels}
-)
+def _finer(profile: Profile) -> dict[int, list[Job]]:
+    profile = profile.of_many_trainings
+    return {level: level_jobs(profile, fine=level) for level in profile.fine_levels}
+
+
+FINER = Experiment("finer", ("10",), _finer)
 """Models trained on up to so many finer classes for each of the nine, and tested on the nine."""
 
 SMALLER = Experiment("smaller", ("10", "12"), _smaller)

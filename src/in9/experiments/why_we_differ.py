@@ -56,6 +56,7 @@ def base(names: Mapping[Suspect, Any]) -> Suspect:
 
 
 def _trials(profile: Profile) -> dict[str, list[Job]]:
+    profile = profile.of_many_trainings
     if not profile.trials:
         return {}
     changes = {AS_IT_IS.label: {}, **profile.trials}
@@ -76,6 +77,7 @@ def _full_size(profile: Profile) -> dict[Suspect, Recipe]:
 
 def _levels(profile: Profile) -> dict[Suspect, list[Job]]:
     """Less detail is tried with the first seed alone."""
+    profile = profile.of_many_trainings
     jobs = {suspect: evaluations(profile, [recipe]) for suspect, recipe in _full_size(profile).items()}
     jobs[AS_IT_IS] = evaluations(profile, profile.recipes_on(["original"]))
     if LIGHTER in jobs:
@@ -94,6 +96,7 @@ def _masks(profile: Profile) -> dict[str, list[Job]]:
 
 def _attacks(profile: Profile) -> dict[Suspect, list[Job]]:
     """Attacks on the models with as many images, and on their ``base`` with every background."""
+    profile = profile.of_many_trainings
     recipes, sizes = _full_size(profile), profile.adversarial
     jobs = {suspect: jobs_of(profile, "adversarial", [recipe], **sizes) for suspect, recipe in recipes.items()}
     every = {**sizes, "backgrounds_per_class": None}
@@ -133,9 +136,10 @@ def effects(study: Study) -> dict[tuple[str, str], Estimate]:
     for the lighter one; ``detail``, whole images for those of least shrinking; ``images``, all for the smallest share.
     """
     levels, shares = LEVELS.read(study), SMALLER.read(study)
+    shrinks = study.profile.of_many_trainings.shrinks
     pairs = {
         "training": (LIGHTER, AS_IT_IS),
-        "detail": (Suspect("detail", 1 / min(study.profile.shrinks, default=1)), base(levels)),
+        "detail": (Suspect("detail", 1 / min(shrinks, default=1)), base(levels)),
     }
     ends = {name: (levels[low], levels[high]) for name, (low, high) in pairs.items() if {low, high} <= levels.keys()}
     if len(shares) > 1:
@@ -178,7 +182,7 @@ def object_sizes(study: Study) -> pd.DataFrame:
         ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
         for place, third in enumerate(THIRDS):
             part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
-            rows.append((third, 100 * areas[part].mean(), *models.of_images(part).gap().in_percent()))
+            rows.append((third, 100 * areas[part].mean(), *models.gap(part).in_percent()))
     return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
 
 

@@ -71,11 +71,11 @@ class ChallengeScore:
 
     def vulnerable(self, rule: str) -> Estimate:
         """The share of vulnerable foregrounds, every class counting the same, with its interval."""
-        return estimates.accuracy(self.is_vulnerable(rule), self.labels)
+        return estimates.share(self.is_vulnerable(rule), self.labels)
 
     def accuracy(self) -> Estimate:
         """Challenge accuracy: the share of foregrounds that are right on every background."""
-        return estimates.accuracy(~self.is_vulnerable("untargeted"), self.labels)
+        return estimates.share(~self.is_vulnerable("untargeted"), self.labels)
 
     def table(self) -> pd.DataFrame:
         """Rows of measure, value, low, high in percent, and share: the same with every image counting the same."""
@@ -85,7 +85,7 @@ class ChallengeScore:
         measures |= {f"vulnerable ({rule})": self.is_vulnerable(rule) for rule in self.rules}
         rows = []
         for measure, flags in measures.items():
-            percent = estimates.accuracy(flags, self.labels).in_percent()
+            percent = estimates.share(flags, self.labels).in_percent()
             rows.append({"measure": measure, **percent._asdict(), "share": 100 * float(flags.mean())})
         return pd.DataFrame(rows)
 

@@ -86,6 +86,12 @@ def evaluations(profile: Profile, recipes: Iterable[Recipe]) -> list[Job]:
     return jobs_of(profile, EVALUATION, recipes, test_seed=TEST_SEED, draws=profile.draws)
 
 
+def draws_jobs(profile: Profile) -> list[Job]:
+    """Which backgrounds are drawn, for each fold that is tested; none if the profile draws only once."""
+    folds = profile.seeds if profile.split.folds else [None]
+    return [draws_job(profile, fold) for fold in folds] if profile.draws > 1 else []
+
+
 def draws_job(profile: Profile, fold: int | None) -> Job:
     """Which backgrounds the mixed test sets get in each draw; for all that are tested on the fold."""
     return Job(profile, DRAWS, options=plain({"fold": fold, "test_seed": TEST_SEED, "draws": profile.draws}))
@@ -132,9 +138,10 @@ def run_job(
 def _of_dataset(job: Job, dataset: Dataset) -> Record:
     """How many images each rule kept or rejected (section 2): class, split, outcome, count. Or draws of backgrounds."""
     if job.kind == DRAWS:
-        results, name = drawn_backgrounds(dataset, job.options), f"fold{job.options['fold']}"
+        results = drawn_backgrounds(dataset, job.options)
     else:
-        results, name = {"rows": dataset.outcomes().to_dict("records")}, job.profile.name
+        results = {"rows": dataset.outcomes().to_dict("records")}
+    name = job.profile.name if dataset.fold is None else f"fold{dataset.fold}"
     return Record(job.kind, name, job.settings, dataset.hash, results, provenance(0.0, "cpu"))
 
 

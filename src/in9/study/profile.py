@@ -62,6 +62,7 @@ class Profile:
     fractions: tuple[float, ...] = (0.25, 0.5, 1.0)
     architectures: tuple[str, ...] = ()
     architecture_recipe: dict[str, Any] = field(default_factory=dict)
+    many_trainings: str = ""
     in9l_epochs: int | None = None
     robust_seeds: tuple[int, ...] | None = None
     robust_recipe: dict[str, Any] = field(default_factory=dict)
@@ -81,6 +82,11 @@ class Profile:
             raise In9Error(f"Mixed test sets are drawn at least once; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
             raise In9Error("A profile shrinks images to a half (2) or less, and takes fractions in (0, 1] of them.")
+
+    @property
+    def of_many_trainings(self) -> Profile:
+        """The profile of the experiments that take many trainings: this one, unless it names another."""
+        return load_profile(self.many_trainings) if self.many_trainings else self
 
     @property
     def option(self) -> str:

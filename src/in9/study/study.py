@@ -26,7 +26,7 @@ from in9.errors import In9Error
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
 from in9.study.engines import engine_named, run_jobs
-from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier, run_job
+from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier
 from in9.study.profile import Profile, load_profile
 from in9.study.workspace import Workspace, find_workspace
 from in9.training.loop import pick_device
@@ -118,10 +118,9 @@ class Study:
     def _published_masks(self) -> Path | None:
         """The published masks of the profile's dataset, or None if there are none for its settings."""
         path = self.workspace.published(self.profile.data)
-        if path is None:
-            return None
-        settings = read_published(path).settings
-        return path if all(settings[name] == value for name, value in self.profile.data_settings.items()) else None
+        if path and self.profile.data_settings.items() <= read_published(path).settings.items():
+            return path
+        return None
 
     @property
     def folder(self) -> Path:
@@ -164,18 +163,12 @@ class Study:
     def find(self, job: Job) -> Record | None:
         """The record of a job, if it was measured on this very data."""
         record = job.find(self.records)
-        if record is None or not (self.recorded or record.data == self._of(job).dataset.hash):
-            return None
-        return self._with_draws(record, job)
+        return record if record and (self.recorded or record.data == self._of(job).dataset.hash) else None
 
-    def _with_draws(self, record: Record, job: Job) -> Record:
-        """An evaluation with the backgrounds that it drew, which are kept once for all that drew the same."""
-        if job.draws is None:
-            return record
-        drawn = job.draws.find(self.records)
-        if drawn is None and self.compute:
-            drawn = run_job(job.draws, self.workspace, "cpu")
-        if drawn is None or drawn.data != record.data:
+    def _with_draws(self, job: Job) -> Record | None:
+        """The record of a job; an evaluation with the backgrounds drawn for it, recorded once for all models."""
+        record, drawn = self.find(job), self.find(job.draws) if job.draws else None
+        if record is None or drawn is None or drawn.data != record.data:
             return record
         return replace(record, results=record.results | drawn.results)
 
@@ -191,8 +184,9 @@ class Study:
         that there are, and leaves out groups without any; with ``whole`` also those of which a record is missing.
         """
         if self.compute:
-            self.measure(job for group in groups.values() for job in group)
-        known = {name: [record for job in jobs if (record := self.find(job))] for name, jobs in groups.items()}
+            asked_for = [job for group in groups.values() for job in group]
+            self.measure([*[job.draws for job in asked_for if job.draws], *asked_for])
+        known = {name: [record for job in jobs if (record := self._with_draws(job))] for name, jobs in groups.items()}
         owner = "The project" if self.recorded else "This machine"
         asked = (
             f"{owner} has no record of {{name}} with profile {self.profile.name!r}; "
@@ -244,8 +238,8 @@ class Study:
             recipe = job.recipe
             if recipe is None or recipe.head_on is None or recipe.changed(head_on=None) not in coming:
                 ready.append(job)
-        # IN-9L has the most images: it starts first.
-        return sorted(ready, key=lambda job: job.recipe is None or job.recipe.uses_masks)
+        # What needs no training is quick, and IN-9L has the most images: they start first.
+        return sorted(ready, key=lambda job: job.recipe is not None and job.recipe.uses_masks)
 
     def _run(self, jobs: Sequence[Job], title: str) -> Iterable[tuple[Job, Record]]:
         """Run jobs side by side, with a progress bar."""

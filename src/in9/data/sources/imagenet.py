@@ -226,8 +226,7 @@ class ImageNet:
         with warnings.catch_warnings():
             # Pillow warns of damaged EXIF data, which nothing here reads.
             warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            image = self.archive.image(f"{folder}/{stem}{SUFFIX}")
-        checksum = self.archive.checksum(f"{folder}/{stem}{SUFFIX}")
+            image, checksum = self.archive.image_and_checksum(f"{folder}/{stem}{SUFFIX}")
         height, width = image.shape[:2]
         try:
             box = box_of(self._annotation(part, example.fine, stem), width, height)

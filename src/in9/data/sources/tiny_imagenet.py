@@ -82,10 +82,10 @@ class TinyImageNet:
 
     def read(self, example: Example) -> Photo:
         """One photograph with its box; raises Rejected if it does not decode or is not 64 x 64."""
-        image = self.archive.image(self.prefix + example.id)
+        image, checksum = self.archive.image_and_checksum(self.prefix + example.id)
         if image.shape != (SIZE, SIZE, 3):
             raise Rejected("image is not 64 x 64")
-        return Photo(image, example.box, checksum=self.archive.checksum(self.prefix + example.id))
+        return Photo(image, example.box, checksum=checksum)
 
 
 def _id(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,11 +114,9 @@ class Attacks:
         """
         return self._share(self.parts[part][1][rule])
 
-    def _share(self, flags: np.ndarray, kept: Any = None) -> estimates.Estimate:
+    def _share(self, flags: np.ndarray, kept: np.ndarray | None = None) -> estimates.Estimate:
         """The class-balanced share of foregrounds with a flag, bool [models, F]; of those that are kept, bool [F]."""
-        kept = np.ones(len(self.labels), bool) if kept is None else kept
-        folds = None if self.folds is None else self.folds[kept]
-        return estimates.share(flags[:, None, kept], self.labels[kept], folds)
+        return estimates.share(flags[:, None], self.labels, self.folds, kept=kept)
 
     def vulnerable_if_right(self) -> estimates.Estimate | None:
         """The share of vulnerable foregrounds (targeted rule) among those whose whole image is named rightly.
@@ -128,6 +125,23 @@ class Attacks:
         """
         kept = self.right.all(axis=0)
         return self._share(self.parts[-1][1]["targeted"], kept) if kept.any() else None
+
+    def minus(self, other: Attacks, rule: str = "targeted") -> estimates.Estimate:
+        """The share of vulnerable foregrounds less the other models', on the same foregrounds and backgrounds."""
+        if not np.array_equal(self.labels, other.labels):
+            raise ValueError("the two records are of different foregrounds")
+        flags = [each.parts[-1][1][rule][:, None].astype(float) for each in (self, other)]
+        return estimates.balanced_mean([estimates.Term(flags[0] - flags[1])], self.labels, self.folds)
+
+    def extrapolated(self, backgrounds: int, rule: str = "targeted") -> float:
+        """The vulnerable share in percent with so many backgrounds, as the growth curve goes on.
+
+        Its logit is taken to rise in a straight line with the logarithm of the number of backgrounds.
+        """
+        points = self.growth(rule)
+        share = np.clip(points["value"].to_numpy() / 100, 0.001, 0.999)
+        slope, start = np.polyfit(np.log(points["backgrounds"]), np.log(share / (1 - share)), 1)
+        return float(100 / (1 + np.exp(-(start + slope * np.log(backgrounds)))))
 
     def challenge(self) -> estimates.Estimate:
         """Challenge accuracy: the share of foregrounds that are right on every background."""

@@ -21,6 +21,7 @@ from importlib import resources
 import pandas as pd
 
 from in9.errors import unknown
+from in9.data.variants import MIXED
 from in9.taxonomy import TITLES
 
 TABLES = (
@@ -39,13 +40,18 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """One number of the paper: its value, unit in words, place, how far to trust it, and a note."""
+    """One number of the paper: its value, unit in words, place, how far to trust it, and a note.
+
+    ``protocol`` says how it came about, as far as that decides what may stand beside it: training sets whose
+    backgrounds were drawn once, or the number of backgrounds that attacked. Empty where nothing of the kind matters.
+    """
 
     value: float
     unit: str
     where: str
     trust: str
     note: str = ""
+    protocol: str = ""
 
 
 @cache
@@ -97,4 +103,10 @@ def fact(key: str) -> Fact:
     if key not in rows.index:
         raise unknown("fact of the paper", key, rows.index)
     row = rows.loc[key]
-    return Fact(float(row["value"]), row["unit"], row["where"], row["trust"], row["note"])
+    return Fact(float(row["value"]), row["unit"], row["where"], row["trust"], row["note"], row["protocol"])
+
+
+def drawn_once(*training_sets: str) -> str:
+    """The protocol of the paper's numbers for these training sets: the backgrounds of mixed ones were drawn once."""
+    mixed = sorted({TITLES[name] for name in training_sets if name in MIXED})
+    return f"{' and '.join(mixed)} drawn once" if mixed else ""
