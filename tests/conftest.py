@@ -14,9 +14,9 @@ from small_book import made_up_claims, make_project
 from in9.book.render import run_book
 from in9.cli.main import main
 from in9.data.build import build
-from in9.data.splits import Split
 from in9.data.dataset import Dataset
 from in9.data.sources import open_source
+from in9.data.splits import Split
 from in9.study.profile import load_profile
 
 if TYPE_CHECKING:

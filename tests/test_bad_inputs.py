@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import pickle
@@ -13,11 +14,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+from small_tiny import tiny_files, write_tiny
 
 from in9.data.dataset import Dataset
+from in9.data.published import MASKS_FILE
 from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store, read
+from in9.taxonomy import imagenet_wnids
 from in9.training.recipe import Recipe
 
 NETWORK = "evaluate models:network --device cpu --data dataset"
@@ -115,6 +119,21 @@ CASES = [
     ("build synthetic out --workers 0", "Invalid value for '--workers'"),
     ("build synthetic out --seed x", "Invalid value for '--seed'"),
     (f"build synthetic out --seed {BIG}", "Invalid value for '--seed'"),
+    ("build synthetic out --folds -1", "Invalid value for '--folds'"),
+    ("build synthetic out --folds 1", "at least 2 folds, or 0 for none; got folds = 1"),
+    ("build imagenet out --archive imagenet --set test_on=train --folds 5", "cannot be dealt into 5 folds"),
+    ("build synthetic out --from nowhere.gz", "There is no file nowhere.gz; check the path"),
+    ("build synthetic out --from folder", "folder cannot be read (Is a directory)"),
+    ("build synthetic out --from LONG", "File name too long"),
+    ("build synthetic out --from file.txt", "file.txt cannot be read (Not a gzipped file"),
+    ("build synthetic out --from cut.gz", "cut.gz is damaged, or no published masks.json.gz"),
+    ("build synthetic out --from list.gz", "list.gz is damaged, or no published masks.json.gz"),
+    ("build synthetic out --from version.gz", "version.gz has version 9 of the format, this program reads 1"),
+    ("build synthetic out --from masks.gz", "for source 'tiny-imagenet', and this is 'synthetic'"),
+    ("build tiny-imagenet out --archive tiny.zip --from masks.gz", "is in masks.gz and not here: these masks are of"),
+    ("build synthetic out --from masks.gz --grabcut", "takes those of masks.gz; give only one of them"),
+    ("build synthetic out --from masks.gz --seed 0", "masks.gz brings its own seed and folds; leave out --seed, or"),
+    ("build synthetic out --from masks.gz --folds 0 --seed 3", "leave out --seed and --folds, or leave out --from"),
     ("build synthetic out --set roh=1", "has no option 'roh'"),
     ("build synthetic out --set rho", "'rho' is not of the form name=value"),
     ("build synthetic out --set rho=much", "rho='much'; give a number from 0 to 1"),
@@ -355,6 +374,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
         (stage / name).write_text(text)
     (stage / "bytes.toml").write_bytes(b"\xff")
     shutil.make_archive(str(stage / "empty"), "zip", stage / "folder")
+    write_tiny(tiny_files(), stage / "tiny.zip")
+    masks = (Path(__file__).parents[1] / "records" / "tiny" / MASKS_FILE).read_bytes()
+    archives = {"masks": masks, "cut": masks[:-99], "list": gzip.compress(b"[]")}
+    for name, packed in (archives | {"version": gzip.compress(b'{"format": 9}')}).items():
+        (stage / f"{name}.gz").write_bytes(packed)
+    for wnid in imagenet_wnids():
+        for name in (f"train/{wnid}/a.JPEG", f"Annotations/train/{wnid}/a.xml"):
+            (stage / "imagenet" / name).parent.mkdir(parents=True)
+            (stage / "imagenet" / name).write_text("")
     for name in ("dataset", "no_validation", "short"):
         shutil.copytree(dataset.path, stage / name)
     (stage / "short" / "images.npy").write_bytes(b"")

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from in9.data.splits import Split
 from in9.data.dataset import Dataset
+from in9.data.splits import Split
 from in9.evaluation.records import Record
 from in9.experiments.controls import dial_profiles
 from in9.study.jobs import Job
@@ -23,6 +23,7 @@ PROFILE = Profile(
     source="synthetic",
     real=False,
     source_options={"rho": 0.8, "per_class": 12, "image_size": 32},
+    draws=2,
     split=Split(test=1 / 3, validation=1 / 3),
     recipe=Recipe(
         architecture="small_resnet_w8_b1_pool",

@@ -78,6 +78,12 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 
 @cache
+def imagenet_names() -> dict[str, str]:
+    """The name of each of ImageNet's 1,000 classes by its WordNet id, with spaces for underscores."""
+    return {row["wnid"]: row["name"].replace("_", " ") for row in _imagenet_classes()}
+
+
+@cache
 def label_of_wnid() -> dict[str, int]:
     """The class, 0 to 8, of each of the 370 WordNet ids that fall under the nine."""
     labels = {name: label for label, name in enumerate(CLASS_NAMES)}

@@ -26,7 +26,7 @@ def study() -> Study:
 def test_the_table_of_claims_is_up_to_date(study: Study) -> None:
     judged = verdicts.judge_all(study)
     assert readme.with_table(README, readme.table(judged)) == README, "run 'make sync'"
-    assert README.count(" | holds |") == sum(verdict.decision == verdicts.HOLDS for verdict in judged)
+    assert README.count(" | supported |") == sum(verdict.decision == verdicts.SUPPORTED for verdict in judged)
 
 
 def test_the_figure_is_up_to_date(study: Study, tmp_path: Path) -> None:

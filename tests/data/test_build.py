@@ -15,10 +15,10 @@ from two_at_once import run_two
 from in9.data import build as build_module
 from in9.data.boxes import Crop, tile_image
 from in9.data.build import build
-from in9.data.splits import Split, assign_splits
 from in9.data.dataset import Dataset
 from in9.data.source import Example, MaskRule, Photo, Rejected, Rules
 from in9.data.sources import open_source
+from in9.data.splits import Split, assign_splits
 from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.taxonomy import CLASS_NAMES

@@ -391,7 +391,8 @@ def test_a_record_holds_what_the_matrix_says(pool: Pool, records: list[Record]) 
     right = alone == own
     assert right.any()
     conditional = attack.vulnerable_if_right()
-    assert conditional is not None and conditional.value == targeted(matrix, own, others)[right].mean()
+    of_class = [targeted(matrix, own, others)[right & (own == label)].mean() for label in np.unique(own[right])]
+    assert conditional is not None and conditional.value == pytest.approx(np.mean(of_class))
     by_class = attack.by_class().set_index("target")["value"]
     for label, name in enumerate(CLASS_NAMES):
         expected = 100 * fooled_by_class(matrix, own, others)[own != label, label].mean()
@@ -437,7 +438,117 @@ def test_one_answer_for_all_is_eight_in_nine_by_either_rule(records: list[Record
 def test_without_a_right_answer_there_is_no_share_of_them(records: list[Record]) -> None:
     results = json.loads(json.dumps(records[1].results))
     results["foregrounds"]["original"] = "-" * 27
-    assert Attacks.of_records([Record("adversarial", "x", {}, "", results)]).vulnerable_if_right() is None
+    assert Attacks.of_records([replace(records[1], results=results)]).vulnerable_if_right() is None
+
+
+def test_right_means_right_by_every_model(records: list[Record]) -> None:
+    texts = ["".join(digits) for digits in (3 * "0" + 24 * "-", "--0" + 24 * "-")]
+    changed = []
+    for record, text in zip(records, texts, strict=True):
+        results = json.loads(json.dumps(record.results))
+        results["foregrounds"]["original"] = text
+        changed.append(replace(record, results=results))
+    both = Attacks.of_records(changed)
+    assert both.right.sum(axis=1).tolist() == [3, 1]
+    conditional = both.vulnerable_if_right()
+    flags = both.parts[-1][1]["targeted"][:, 2]  # of the one foreground that both models name
+    assert conditional is not None and conditional.value == pytest.approx(flags.mean())
+
+
+# --- folds ------------------------------------------------------------------------------------------------------
+
+
+def fold_record(fold: int, **results: object) -> Record:
+    """The record of a network that leaves out a fold; two growing parts of its backgrounds, the last of them all."""
+    growth = [
+        {"backgrounds": number, "targeted": targeted, "untargeted": untargeted}
+        for number, targeted, untargeted in results.pop("growth")
+    ]
+    settings = {"recipe": {"seed": fold, "fold": fold}}
+    return Record("adversarial", "x", settings, "", {"growth": growth, **results})
+
+
+def fooled_rows(**rows: str) -> list[str]:
+    """``fooled_by_class`` of a record of few foregrounds: "c0" is what class 0 reaches; the other classes none."""
+    width = len(next(iter(rows.values())))
+    return [rows.get(f"c{label}", "0" * width) for label in range(NUM_CLASSES)]
+
+
+@pytest.fixture
+def folds() -> list[Record]:
+    """Two folds of classes 0 and 1: foregrounds 0 0 1 and 0 1 1 1, backgrounds 0 1 and 0 0 1."""
+    return [
+        fold_record(
+            0,
+            foregrounds={"rows": [0, 1, 2], "labels": "001", "original": "000"},
+            backgrounds={"rows": [1, 2], "labels": "01"},
+            growth=[(1, "001", "001"), (2, "101", "111")],
+            fooled_by_class=fooled_rows(c0="001", c1="100"),
+            successes=[1, 1],
+            composites=4,
+        ),
+        fold_record(
+            1,
+            foregrounds={"rows": [0, 3, 4, 5], "labels": "0111", "original": "0110"},
+            backgrounds={"rows": [0, 1, 4], "labels": "001"},
+            growth=[(2, "0100", "0100"), (3, "1100", "1100")],
+            fooled_by_class=fooled_rows(c0="0100", c1="1000"),
+            successes=[1, 0, 1],
+            composites=9,
+        ),
+    ]
+
+
+def test_folds_are_joined_image_by_image(folds: list[Record]) -> None:
+    attack = Attacks.of_records(folds)
+    assert attack.labels.tolist() == [0, 0, 1, 0, 1, 1, 1]
+    assert attack.folds is not None and attack.folds.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert attack.background_folds is not None and attack.background_folds.tolist() == [0, 0, 1, 1, 1]
+    assert attack.right.tolist() == [[True, True, False, True, True, True, False]]
+    assert attack.fooled_by.shape == (1, 9, 7)
+    assert [number for number, _ in attack.parts] == [2, 2]  # means, rounded: of 1 and 2, and of 2 and 3
+    assert attack.sizes == (4, 2, 8)  # means, rounded: of 3 and 4, and of 2 and 3
+    assert attack.search_share == pytest.approx(100 * (4 + 9) / (3 * 2 + 4 * 3))
+
+
+def test_shares_of_folds_by_hand(folds: list[Record]) -> None:
+    """Every class counts the same, whatever its number in a fold: three foregrounds of class 0, four of class 1."""
+    attack = Attacks.of_records(folds)
+    assert attack.vulnerable().value == pytest.approx((2 / 3 + 2 / 4) / 2)
+    assert attack.vulnerable("untargeted").value == pytest.approx((3 / 3 + 2 / 4) / 2)
+    assert attack.challenge().value == pytest.approx((0 / 3 + 2 / 4) / 2)
+    assert attack.vulnerable(part=0).value == pytest.approx((0 / 3 + 2 / 4) / 2)
+    conditional = attack.vulnerable_if_right()  # right are three of class 0 and two of class 1
+    assert conditional is not None and conditional.value == pytest.approx((2 / 3 + 1 / 2) / 2)
+    for name in ("targeted", "untargeted"):
+        estimate = attack.vulnerable(name)
+        assert estimate.low < estimate.value < estimate.high
+
+
+def test_by_class_and_success_of_folds_by_hand(folds: list[Record]) -> None:
+    attack = Attacks.of_records(folds)
+    table = attack.by_class().set_index("target")["value"]
+    assert table.to_dict() == pytest.approx({CLASS_NAMES[0]: 100 * 2 / 4, CLASS_NAMES[1]: 100 * 2 / 3})
+    frame = attack.success()
+    rows = [tuple(row) for row in frame[["target", "fold", "row", "rank"]].itertuples(index=False)]
+    assert rows == [
+        (CLASS_NAMES[0], 0, 1, 1),  # turns 1 of 1 into its class
+        (CLASS_NAMES[0], 1, 0, 2),  # 1 of 3
+        (CLASS_NAMES[0], 1, 1, 3),  # none of 3
+        (CLASS_NAMES[1], 1, 4, 1),  # 1 of 1
+        (CLASS_NAMES[1], 0, 2, 2),  # 1 of 2
+    ]
+    assert frame["value"].tolist() == pytest.approx([100, 100 / 3, 0, 100, 50])
+    assert attack.best(1)[CLASS_NAMES[1]]["fold"].tolist() == [1]
+
+
+def test_one_fold_alone_is_its_record(folds: list[Record]) -> None:
+    for record in folds:
+        attack = Attacks.of_records([record])
+        plain_settings = replace(record, settings={"recipe": {"seed": 0}})
+        unfolded = Attacks.of_records([plain_settings])
+        assert attack.vulnerable() == unfolded.vulnerable() and attack.sizes == unfolded.sizes
+        assert attack.success()["value"].tolist() == unfolded.success()["value"].tolist()
 
 
 def test_figures_draw_what_a_record_says(records: list[Record], tmp_path: Path) -> None:

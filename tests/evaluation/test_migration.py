@@ -26,7 +26,7 @@ Migrate = Callable[..., list[Path]]
 RECIPE = PROFILE.recipe_on("mixed_rand")
 JOBS = [
     *evaluations(PROFILE, [RECIPE]),
-    *jobs_of(PROFILE, "more_draws", [RECIPE], test_seeds=[1, 2]),
+    *jobs_of(PROFILE, "masks", [RECIPE], test_seed=0, pixels=[-1, 1]),
     Job(PROFILE, DATASET),
 ]
 

@@ -365,6 +365,63 @@ def test_focus_of_nothing_in_common() -> None:
         first.minus(moved)
 
 
+def of_fold(fold: int, mass: list[float], predictions: str) -> Record:
+    """The record of a network that leaves out a fold; each fold has areas of its own."""
+    area = " ".join(f"{0.1 * (place + 1 + fold):.4f}" for place in range(4))
+    return Record(
+        "saliency", "x", {"recipe": {"seed": fold, "fold": fold}}, "data", hand_made(mass, predictions) | {"area": area}
+    )
+
+
+def test_focus_of_folds_joins_their_images() -> None:
+    records = [of_fold(0, [0.1, 0.2, 0.3, 0.4], "0011"), of_fold(2, [0.5, 0.6, 0.7, 1.0], "0111")]
+    joined = Focus.of_records(records, "gradcam")
+    assert joined.labels.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert joined.folds is not None and joined.folds.tolist() == [0, 0, 0, 0, 2, 2, 2, 2]
+    assert joined.mass.shape == joined.right.shape == joined.pointing_swapped.shape == (1, 8)
+    assert joined.right[0].tolist() == [True] * 5 + [False, True, True]
+    assert (joined.empty, joined.map_side) == (2, 4)
+    assert joined.mean().value == pytest.approx((0.1 + 0.2 + 0.3 + 0.4 + 0.5 + 0.6 + 0.7 + 1.0) / 8)
+    assert joined.mean("area").value == pytest.approx((0.25 + 0.45) / 2)
+    assert joined.above_swapped().value == pytest.approx(3.8 / 8 - 0.2)
+    assert joined.above_swapped("pointing").value == pytest.approx(4 / 8 - 2 / 8)
+    assert joined.mean().low < joined.mean().value < joined.mean().high
+
+
+def test_focus_of_folds_is_compared_image_by_image() -> None:
+    first = Focus.of_records([of_fold(0, [0.1] * 4, "0011"), of_fold(1, [0.2] * 4, "0011")], "gradcam")
+    records = [of_fold(0, [0.2, 0.3, 0.4, 0.5], "0011"), of_fold(1, [0.2, 0.2, 0.3, 0.6], "0000")]
+    second = Focus.of_records(records, "gradcam")
+    change = second.minus(first)
+    assert change is not None and change.value == pytest.approx((0.1 + 0.2 + 0.3 + 0.4 + 0 + 0 + 0.1 + 0.4) / 8)
+    assert change.low < change.value < change.high
+    right = second.minus(first, both_right=True)  # no image of class 1 in fold 1
+    assert right is not None and right.value == pytest.approx(((0.1 + 0.2 + 0 + 0) / 4 + (0.3 + 0.4) / 2) / 2)
+    with pytest.raises(ValueError, match="different images"):
+        second.minus(Focus.of_records(records[:1], "gradcam"))
+    with pytest.raises(ValueError, match="different images"):
+        second.minus(Focus.of_records(records[::-1], "gradcam"))
+
+
+def test_beyond_swapped_takes_from_each_what_the_other_images_get() -> None:
+    """Maps that are more central in general win nothing by it."""
+    folds = [of_fold(fold, [0.1, 0.2, 0.3, 0.4], "0011") for fold in (0, 1)]
+    central = []
+    for record in folds:
+        results = json.loads(json.dumps(record.results))
+        scores = results["methods"]["gradcam"]
+        scores["mass"] = packed(unpacked(scores["mass"]) + 0.3)
+        scores["mass_swapped"] = packed(unpacked(scores["mass_swapped"]) + 0.25)
+        central.append(replace(record, results=results))
+    first, second = (Focus.of_records(records, "gradcam") for records in (folds, central))
+    raw, beyond = second.minus(first), second.minus(first, beyond_swapped=True)
+    assert raw is not None and raw.value == pytest.approx(0.3)
+    assert beyond is not None and beyond.value == pytest.approx(0.05)
+    assert beyond.value == pytest.approx(second.above_swapped().value - first.above_swapped().value)
+    pointing = second.minus(first, "pointing", beyond_swapped=True)
+    assert pointing is not None and pointing.value == 0
+
+
 def test_examples_show_one_image_of_each_class(classifier: Classifier, dataset: Dataset) -> None:
     shown = examples({"a": classifier, "b": classifier}, dataset, ["gradcam", "gradient"], number=1)
     assert shown.images.shape == (9, 32, 32, 3) and shown.images.dtype == np.uint8

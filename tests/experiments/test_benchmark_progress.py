@@ -20,7 +20,7 @@ from in9.data.variants import VARIANTS
 from in9.evaluation.records import Record, Store, to_digits
 from in9.experiments import benchmark_progress, paper, verdicts
 from in9.experiments.claims import CLAIMS
-from in9.experiments.verdicts import FAILS, HOLDS, PARTLY, UNTESTED
+from in9.experiments.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTED
 from in9.plots import curves, tables
 from in9.scoring.challenge import ChallengeScore
 from in9.scoring.score import Score
@@ -297,7 +297,7 @@ def test_networks_that_rise_as_the_paper_says_support_the_claims(study: Study, f
     for name, top1 in zip("abcd", TOP1, strict=True):
         score(folder, name, top1)
     decisions = decided(study)
-    assert set(decisions.values()) == {HOLDS} and len(decisions) == 8
+    assert set(decisions.values()) == {SUPPORTED} and len(decisions) == 8
     (claim,) = [claim for claim in CLAIMS if claim.text.endswith("better it is on Mixed-Rand.")]
     estimate = verdicts.judge(claim, study).estimate
     assert estimate is not None and 100 * estimate.value == pytest.approx(1.4, abs=0.1)
@@ -310,15 +310,15 @@ def test_networks_that_behave_otherwise_do_not(study: Study, folder: Path) -> No
         score(folder, name, top1, rising(top1, falls))
     decisions = decided(study)
     held = {"Only-BG-T", "Mixed-Same", "Mixed-Rand"}
-    assert {name for name, decision in decisions.items() if decision == HOLDS} == held
+    assert {name for name, decision in decisions.items() if decision == SUPPORTED} == held
     # Also the level line of Mixed-Next.
-    assert {decision for name, decision in decisions.items() if name not in held} == {FAILS}
+    assert {decision for name, decision in decisions.items() if name not in held} == {CONTRADICTED}
 
 
 def test_three_networks_that_scatter_decide_nothing(study: Study, folder: Path) -> None:
     for name, top1, value in zip("abc", (60.0, 65.0, 70.0), (0.4, 0.7, 0.5), strict=True):
         score(folder, name, top1, dict.fromkeys((*VARIANTS, IN9L), value) | {"mixed_same": 0.8})
-    assert decided(study)["BG-Gap"] == PARTLY
+    assert decided(study)["BG-Gap"] == UNDECIDED
 
 
 def test_two_networks_are_too_few(study: Study, folder: Path) -> None:

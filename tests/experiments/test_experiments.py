@@ -19,19 +19,18 @@ mpl.use("Agg")
 
 from in9.data.dataset import Dataset
 from in9.data.variants import load_pool
-from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, gain, gap_change
-from in9.evaluation.records import Store, predictions_of
+from in9.evaluation.records import Store, from_digits, predictions_of, to_digits
 from in9.experiments import controls
 from in9.experiments.bg_gap import ARCHITECTURES
-from in9.experiments.controls import CALIBRATION, DIAL, MORE_DRAWS, MORE_SEEDS
+from in9.experiments.controls import CALIBRATION, DIAL, DIAL_DRAWS
 from in9.experiments.measuring import EXPERIMENTS
 from in9.experiments.mixed_rand_training import WAYS, by_test, published_tradeoff, tradeoff, trained
 from in9.experiments.what_helps import REMEDIES
 from in9.experiments.why_pretrained import FINER, SMALLER, finer, level_frame
 from in9.plots import curves
 from in9.plots.style import QUANTITY_LOOKS, WAY_LOOKS
-from in9.study.jobs import EVALUATION, TEST_SEED, evaluations
+from in9.study.jobs import TEST_SEED, draws_jobs, evaluations
 from in9.study.profile import load_profile
 from in9.study.study import Study
 from in9.study.workspace import Workspace, find_workspace
@@ -82,19 +81,19 @@ def test_no_experiment_asks_for_the_same_job_twice(name: str) -> None:
         jobs = experiment.jobs(profile)
         assert len({(job.profile.name, job.key) for job in jobs}) == len(jobs), experiment.name
         assert [job.key for job in experiment.jobs(load_profile(name))] == [job.key for job in jobs], experiment.name
-        # Those of a group are alike but for their seeds.
+        # Those of a group are alike but for their seeds, which are the numbers of folds where there are some.
         for group in experiment.groups(profile).values():
             assert len({job.kind for job in group}) == 1
-            assert len({None if job.recipe is None else replace(job.recipe, seed=0) for job in group}) == 1
+            assert len({None if job.recipe is None else replace(job.recipe, seed=0, fold=None) for job in group}) == 1
 
 
 def test_every_committed_record_is_one_that_an_experiment_asks_for() -> None:
     profile = load_profile("tiny")
     asked = {(job.profile.name, job.key) for experiment in EXPERIMENTS.values() for job in experiment.jobs(profile)}
     committed = find_workspace(PROJECT).committed
-    folders = [committed / "tiny", *committed.glob("control-rho-*")]
+    folders = [committed / "tiny", committed / "split", *committed.glob("control-rho-*")]
     files = [path for folder in folders for path in folder.glob("*.json")]
-    assert len(folders) == 4 and len(files) > 50
+    assert len(folders) == 5 and len(files) > 50
     assert [path for path in files if (path.parent.name, path.stem.rpartition("_")[2]) not in asked] == []
 
 
@@ -112,8 +111,9 @@ def test_jobs_of_the_dial_carry_their_own_profile(name: str, owners: set[str]) -
     for job in jobs:
         assert job.profile.data == job.profile.name and not job.profile.real
         assert job.settings["data"]["source_settings"]["rho"] == float(job.profile.name.rpartition("-")[2])
-    others = (experiment for experiment in EXPERIMENTS.values() if experiment is not DIAL)
-    assert all(job.profile == profile for experiment in others for job in experiment.jobs(profile))
+    others = (experiment for experiment in EXPERIMENTS.values() if experiment not in (DIAL, DIAL_DRAWS))
+    own = {profile.name, profile.of_many_trainings.name}
+    assert {job.profile.name for experiment in others for job in experiment.jobs(profile)} == own
 
 
 # --- calibration --------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_the_dial_has_every_quantity_at_every_position(workspace: Workspace) -> 
     study = open_study(workspace)
     dial = controls.dial(study)
     assert list(dial) == [0.0, 1.0]
-    quantities = ["original", "only_bg_t", "gap", "mean_gap", "control", "paste", "towards", "elsewhere", "pull"]
+    quantities = ["original", "only_bg_t", "gap", "control", "paste", "towards", "elsewhere", "pull"]
     assert all(list(estimates) == quantities for estimates in dial.values())
     frame = controls.frame(dial)
     assert list(frame.columns) == ["rho", "series", "value", "low", "high"]
@@ -145,50 +145,34 @@ def test_photographs_are_calibrated_on_the_control_set() -> None:
     assert chosen.seeds == control.dial_seeds
 
 
-def test_further_draws_leave_evaluations_alone(workspace: Workspace) -> None:
-    study = open_study(workspace)
-    (first,) = records_of(study, ON_ORIGINAL)
-    controls.calibration(study)
-    (second,) = records_of(study, CALIBRATION.groups(PROFILE)[MORE_DRAWS])
-    assert first.settings["options"] == {"test_seed": TEST_SEED}
-    assert second.settings["options"] == {"test_seeds": list(MORE_SEEDS)}
-    assert first.key != second.key and second.kind == MORE_DRAWS
-    assert records_of(study, ON_ORIGINAL) == [first]
-    assert set(second.results["predictions"]) == {"mixed_same", "mixed_rand"}
-    assert second.results["labels"]["in9"] == first.results["labels"]["in9"]
-    draws = second.results["backgrounds"]["mixed_rand"]
-    assert len(set(draws)) == len(MORE_SEEDS)
-    assert {len(draw) for draw in draws} == {len(first.results["labels"]["in9"])}
-
-
 def test_a_classifier_that_names_the_background_is_pulled_towards_it(workspace: Workspace, tmp_path: Path) -> None:
     study = open_study(workspace)
-    (evaluation,), (record,) = (records_of(study, jobs) for jobs in CALIBRATION.groups(PROFILE).values())
-    backgrounds = record.results["backgrounds"]["mixed_rand"]
-    answers = {"mixed_same": backgrounds, "mixed_rand": backgrounds}
+    (evaluation,), (drawn,) = records_of(study, CALIBRATION.jobs(PROFILE)), records_of(study, draws_jobs(PROFILE))
+    labels = from_digits(evaluation.results["labels"]["in9"])
+    answers = {
+        test: [to_digits(labels[np.array(rows.split(), int)]) for rows in drawn.results["backgrounds"][test]]
+        for test in ("mixed_same", "mixed_rand")
+    }
+    predictions = {**evaluation.results["predictions"], **answers}
     fooled = Workspace(tmp_path)
-    for made_up in (evaluation, replace(record, results={**record.results, "predictions": answers})):
+    for made_up in (replace(evaluation, results={**evaluation.results, "predictions": predictions}), drawn):
         Store(fooled.committed / PROFILE.name).write(made_up)
     measures = controls.calibration(open_study(fooled, recorded=True))
-    assert (measures["towards"].value, measures["elsewhere"].value, measures["pull"].value) == (1, 0, 1)
+    assert measures["elsewhere"].value == 0 and measures["pull"].value == measures["towards"].value > 0.5
 
 
-def test_the_calibration_needs_both_measurements_of_every_seed(workspace: Workspace, tmp_path: Path) -> None:
-    (evaluation,), (more,) = (records_of(open_study(workspace), jobs) for jobs in CALIBRATION.groups(PROFILE).values())
+def test_the_calibration_needs_the_draws_and_every_seed(workspace: Workspace, tmp_path: Path) -> None:
+    study = open_study(workspace)
+    (evaluation,), (drawn,) = records_of(study, CALIBRATION.jobs(PROFILE)), records_of(study, draws_jobs(PROFILE))
+    assert evaluation.settings["options"] == {"test_seed": TEST_SEED, "draws": PROFILE.draws}
     store = Store(tmp_path / "records" / PROFILE.name)
-    store.write(evaluation)
+    store.write(replace(evaluation, results={k: v for k, v in evaluation.results.items() if k != "backgrounds"}))
     reader = open_study(Workspace(tmp_path), recorded=True)
-    assert controls.calibration(reader) == {} and list(CALIBRATION.read(reader)) == [EVALUATION]
-    store.write(more)
+    assert controls.calibration(reader) == {} and list(CALIBRATION.read(reader)) == ["original"]
+    store.write(drawn)
     assert controls.calibration(reader) != {}
     two = open_study(Workspace(tmp_path), replace(PROFILE, seeds=(0, 1)), recorded=True)
     assert controls.calibration(two) == {}
-
-
-def test_zero_within_an_interval() -> None:
-    assert controls.includes_zero(Estimate(0.01, -0.02, 0.04))
-    assert controls.includes_zero(Estimate(0.01, 0.0, 0.04))
-    assert not controls.includes_zero(Estimate(0.02, 0.01, 0.04))
 
 
 # --- ways to train -------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from in9.data.dataset import Dataset
 from in9.data.variants import draw_backgrounds, load_pool
-from in9.evaluation.predictions import TEST_SETS, Predictions
+from in9.evaluation.predictions import TEST_SETS, Model, Predictions
 from in9.experiments import fine_grained, paper
 from in9.experiments.fine_grained import (
     ASPECTS,
@@ -31,7 +33,7 @@ quick = settings(max_examples=60, deadline=None, derandomize=True)
 
 def predictions_on(labels: np.ndarray, classes: dict[str, np.ndarray]) -> Predictions:
     """The predictions of models, test set -> int [seeds, N], on images of these classes."""
-    return Predictions(dict.fromkeys(classes, labels), classes)
+    return Predictions(dict.fromkeys(classes, labels), {test: each[:, None] for test, each in classes.items()})
 
 
 @st.composite
@@ -65,8 +67,9 @@ def test_categories_are_those_of_the_papers_table() -> None:
 def test_categories_keep_the_shape_and_refuse_other_input() -> None:
     flags = np.zeros((2, 5), bool)
     assert categories(flags, flags, flags).shape == (2, 5)
-    with pytest.raises(ValueError, match="one shape"):
-        categories(flags, flags[0], flags)
+    assert categories(flags[:, None], flags, flags[:1]).shape == (2, 2, 5)  # several backgrounds for one object
+    with pytest.raises(ValueError, match="broadcast"):
+        categories(flags, flags[:, :3], flags)
     with pytest.raises(ValueError, match="bool"):
         categories(flags.astype(int), flags, flags)
 
@@ -131,7 +134,7 @@ def test_misled_by_hand() -> None:
             "only_bg_t": np.array([[3, 4, 3, 3]]),
         },
     )
-    assert misled(model).tolist() == [[True, False, False, False]]
+    assert misled(model).tolist() == [[[True, False, False, False]]]
 
 
 @quick
@@ -165,9 +168,8 @@ def made_up(dataset: Dataset) -> Predictions:
         way = (0, 1, 0) if row == 5 else ways[row % 4]
         for test, one in zip(ASPECTS.values(), way, strict=True):
             right[test][row] = bool(one)
-    return predictions_on(
-        labels, {test: np.where(flags, labels, (labels + 1) % 9)[None] for test, flags in right.items()}
-    )
+    classes = {test: np.where(flags, labels, (labels + 1) % 9)[None] for test, flags in right.items()}
+    return replace(predictions_on(labels, classes), models=(Model({"seed": 0}),))
 
 
 def test_examples_are_of_their_category(dataset: Dataset) -> None:
@@ -185,7 +187,7 @@ def test_examples_are_of_their_category(dataset: Dataset) -> None:
             flags = [np.array(predicted == true) for _, predicted, true in (full, foreground, background)]
             assert categories(*flags) == index
             (row,) = (one for one in range(len(pool)) if np.array_equal(pool.images[one].permute(1, 2, 0), full[0]))
-            assert of_model(predictions)[0, row] == index
+            assert of_model(predictions)[0, 0, row] == index
             assert np.array_equal(background[0], pool.tiles[row].permute(1, 2, 0))
             mask = pool.masks[row, 0].numpy()
             assert np.array_equal(foreground[0][mask], full[0][mask])
@@ -205,7 +207,7 @@ def test_examples_are_of_different_classes_and_repeat(dataset: Dataset) -> None:
 
 def test_predictions_on_other_images_have_no_pictures(dataset: Dataset) -> None:
     labels = np.arange(9)
-    other = predictions_on(labels, dict.fromkeys(ASPECTS.values(), labels[None]))
+    other = replace(predictions_on(labels, dict.fromkeys(ASPECTS.values(), labels[None])), models=(Model({"seed": 0}),))
     with pytest.raises(ValueError, match="the predictions are of 9 images"):
         fine_grained.examples(other, dataset)
 

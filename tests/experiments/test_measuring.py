@@ -93,7 +93,7 @@ def test_the_first_round_trains_every_network_once_and_the_second_measures_the_r
     assert {job.recipe.train_on for job in first} == {*TRAINING_SETS, "original+mixed_rand"}
     assert not any(job.recipe.head_on for job in first)
     assert not first[0].recipe.uses_masks and all(job.recipe.uses_masks for job in first[1:])  # the largest set starts
-    assert {job.kind for job in second} == {"adversarial", "more_draws", "evaluation"}
+    assert {job.kind for job in second} == {"adversarial", "evaluation"}
     assert all(job.weights(workspace) in between for job in second if not job.recipe.head_on)
     wanted = {job.key for experiment in experiments for job in experiment.jobs(TRIAL)}
     assert sorted(wanted) == sorted(job.key for job in (*first, *second))
@@ -145,7 +145,7 @@ def test_experiments_are_chosen_by_name_or_by_chapter() -> None:
     assert [experiment.name for experiment in experiments_named(["finer", "matrix"])] == ["matrix", "finer"]
     with pytest.raises(In9Error, match=r"no part 'matrx'\. Did you mean 'matrix'"):
         experiments_named(["matrx"])
-    assert [experiment.name for experiment in experiments_of(["10"])] == ["smaller", "finer"]
+    assert [experiment.name for experiment in experiments_of(["10"])] == ["robust", "smaller", "finer"]
     assert experiments_of(["99"]) == []
     for name, experiment in EXPERIMENTS.items():
         assert all(experiment in experiments_of([chapter]) for chapter in experiment.chapters), name
@@ -195,7 +195,8 @@ def test_a_rerun_agrees_with_its_record_and_not_with_another(workspace: Workspac
     store = Store(here.committed / "trial")
     (own,) = records_of(open_study(here), ON_ORIGINAL)
     labels = own.results["labels"]["in9"]
-    predictions = own.results["predictions"] | {"mixed_same": labels, "mixed_rand": "".join(map(_next, labels))}
+    wrong = "".join(map(_next, labels))
+    predictions = own.results["predictions"] | {"mixed_same": [labels] * 2, "mixed_rand": [wrong] * 2}
     store.write(replace(own, results=own.results | {"predictions": predictions}))
     agrees = rerun(open_study(here)).set_index("quantity")["agrees"]
     assert not agrees["mixed_same"] and not agrees["gap"] and agrees["original"]

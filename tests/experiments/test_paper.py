@@ -39,7 +39,7 @@ def pick(name: str, column: str, **where: object) -> float:
 def test_shape_and_provenance(name: str) -> None:
     rows = paper.table(name)
     length, columns = SHAPES[name]
-    assert list(rows.columns) == [*columns, "where", "trust", "note"]
+    assert list(rows.columns) == [*columns, "where", "trust", "note", *(["protocol"] if name == "facts" else [])]
     assert len(rows) == length
     assert (rows["where"].str.len() > 0).all()
     assert set(rows["trust"]) <= {"high", "medium", "derived"}

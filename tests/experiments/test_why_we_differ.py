@@ -148,7 +148,7 @@ def test_a_trial_says_what_it_changes_and_nothing_else() -> None:
 
 def test_a_light_profile_is_the_levels_of_the_full_one() -> None:
     light, full = load_profile("light"), load_profile("tiny")
-    assert light.recipe == full.recipe.changed(**full.level_recipe)
+    assert light.recipe == full.recipe.changed(**full.of_many_trainings.level_recipe)
     assert light.data_settings == full.data_settings
     assert Study(light).folder == Study(full).folder == Study("tiny").workspace.data / "tiny"
 
@@ -215,7 +215,7 @@ def test_thirds_of_the_objects_are_taken_class_by_class(study: Study) -> None:
         [np.flatnonzero(labels == label)[np.argsort(areas[labels == label])[:1]] for label in range(9)]
     )
     assert np.bincount(labels).tolist() == [4] * 9  # so a third of a class is one image
-    same, rand = (predictions.correct(test)[:, smallest].mean() for test in ("mixed_same", "mixed_rand"))
+    same, rand = (predictions.correct(test)[..., smallest].mean() for test in ("mixed_same", "mixed_rand"))
     assert frame["value"].iloc[0] == pytest.approx(100 * (same - rand))
     assert frame["share"].iloc[0] == pytest.approx(100 * areas[smallest].mean(), abs=0.01)
 

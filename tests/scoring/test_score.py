@@ -115,7 +115,7 @@ def test_the_strict_rule_is_the_authors_image_by_image(exported: Path, model: Sc
     shares = score.table().query("rule == 'strict'").set_index("test")["share"]
     for variant in VARIANTS:
         expected = reference_predictions(hashed, exported / variant / "val")
-        assert score.predictions().classes[variant][0].tolist() == expected
+        assert score.predictions().classes[variant].tolist() == [[expected]]
         labels = folder_in_order(exported / variant / "val")[1]
         assert score.predictions().labels[variant].tolist() == labels
         assert shares[variant] == 100 * np.mean(np.array(expected) == labels)
@@ -130,7 +130,7 @@ def test_the_restricted_rule_looks_at_370_outputs_only(exported: Path, model: Sc
         table[mapped[int(hashed(as_tensor(path)[None])[0, mapped].argmax())]]
         for path in folder_in_order(exported / "mixed_rand" / "val")[0]
     ]
-    assert score.predictions("restricted").classes["mixed_rand"][0].tolist() == expected
+    assert score.predictions("restricted").classes["mixed_rand"].tolist() == [[expected]]
     assert score.rules == ("strict", "restricted")
 
 
@@ -159,8 +159,8 @@ def test_a_dataset_and_its_export_get_the_same_answers(dataset: Dataset, exporte
             for name, label in zip(ours.ids[variant], ours.predictions().labels[variant], strict=True)
         ]
         for rule in ours.rules:
-            answers = theirs.predictions(rule).classes[variant][0][rows]
-            assert answers.tolist() == ours.predictions(rule).classes[variant][0].tolist()
+            answers = theirs.predictions(rule).classes[variant][0, 0, rows]
+            assert answers.tolist() == ours.predictions(rule).classes[variant][0, 0].tolist()
     assert ours.gap() is not None and theirs.gap() is not None
     assert ours.gap().value == pytest.approx(theirs.gap().value)
     assert "in9l" in ours.tests and "in9l" not in theirs.tests

@@ -42,7 +42,7 @@ def written(folder: Path, text: str, name: str = "mine.toml") -> Path:
 
 
 def test_profiles_have_names_and_an_unknown_one_lists_them() -> None:
-    assert profile_names() == ["control", "light", "paper", "smoke", "tiny"]
+    assert profile_names() == ["control", "light", "paper", "smoke", "split", "tiny"]
     for name in profile_names():
         profile = load_profile(name)
         assert profile.name == name and profile.file is None and profile == load_profile(name)
@@ -58,22 +58,51 @@ def test_the_papers_profile_is_the_papers_recipe() -> None:
 
 
 def test_light_extends_tiny() -> None:
-    light, tiny = load_profile("light"), load_profile("tiny")
+    light, tiny, split = load_profile("light"), load_profile("tiny"), load_profile("split")
     assert light.data == tiny.data == "tiny" and light.data_settings == tiny.data_settings
     changed = {field.name for field in fields(Profile) if getattr(light, field.name) != getattr(tiny, field.name)}
-    assert changed == {"name", "about", "recipe", "seeds", "level_recipe", "architectures", "trials"}
-    assert light.level_recipe == light.trials == {} and light.architectures == ()
+    assert changed == {
+        "name",
+        "about",
+        "recipe",
+        "seeds",
+        "remedy_seeds",
+        "many_trainings",
+        "in9l_epochs",
+        "perturbations",
+    }
+    assert light.level_recipe == light.trials == light.perturbations == {} and light.architectures == ()
+    assert light.of_many_trainings == light and tiny.of_many_trainings == split
     # What trains on a processor is one recipe, wherever it stands.
     assert (
         light.recipe
-        == tiny.recipe.changed(**tiny.level_recipe)
-        == tiny.recipe.changed(**tiny.trials["for a processor"])
+        == split.recipe.changed(**split.level_recipe)
+        == split.recipe.changed(**split.trials["for a processor"])
     )
 
 
-def test_tiny_explains_every_setting_that_photographs_have() -> None:
-    """Others are written from it: each setting has a line there, as a comment if its default will do."""
-    text = (PROJECT / "src" / "in9" / "study" / "profiles" / "tiny.toml").read_text()
+def test_split_has_the_photographs_of_tiny_without_folds() -> None:
+    split, tiny = load_profile("split"), load_profile("tiny")
+    assert split.split == Split() and split.split.folds == 0 and tiny.split.folds == len(tiny.seeds) == 5
+    assert split.data == "split" and split.source == tiny.source and split.recipe == tiny.recipe
+    assert {recipe.fold for recipe in split.recipes_on()} == {None}
+    assert split.trials and split.architectures and not tiny.trials and not tiny.architectures
+
+
+def test_with_folds_each_network_leaves_out_the_fold_of_its_seed() -> None:
+    tiny = load_profile("tiny")
+    recipes = tiny.recipes_on(["original", "mixed_rand"])
+    assert [(recipe.seed, recipe.fold) for recipe in recipes] == 2 * [(seed, seed) for seed in range(5)]
+    assert tiny.recipe.fold is None and tiny.recipe_on("original").fold == 0
+    assert [recipe.fold for recipe in tiny.recipes_on(["original"], [3, 1])] == [3, 1]
+    for profile in (load_profile("control"), load_profile("paper")):
+        assert all("fold" not in recipe.changes for recipe in profile.recipes_on())
+
+
+def test_tiny_and_split_explain_every_setting_that_photographs_have() -> None:
+    """Others are written from them: each setting has a line there, as a comment if its default will do."""
+    folder = PROJECT / "src" / "in9" / "study" / "profiles"
+    text = "\n".join((folder / f"{name}.toml").read_text() for name in ("tiny", "split"))
     explained = set(re.findall(r"^(?:# )?\[?(\w+)", text, re.M))
     of_drawings = {"source_options", "dial_seeds", "dial_epochs"}
     set_by_itself = {"name", "data", "file"}
@@ -117,14 +146,16 @@ def test_an_extension_changes_only_what_it_names(tmp_path: Path) -> None:
 
 
 def test_tables_other_than_the_recipe_are_replaced_as_a_whole(tmp_path: Path) -> None:
-    tiny = load_profile("tiny")
-    text = 'extends = "tiny"\nlevel_recipe = {epochs = 2}\n[trials.wider]\narchitecture = "small_resnet_w96_b1"\n'
+    base = load_profile("split")
+    text = 'extends = "split"\nlevel_recipe = {epochs = 2}\n[trials.wider]\narchitecture = "small_resnet_w96_b1"\n'
     mine = load_profile(written(tmp_path, text))
     assert mine.trials == {"wider": {"architecture": "small_resnet_w96_b1"}}
-    assert mine.level_recipe == {"epochs": 2} and len(tiny.level_recipe) > 1
-    assert mine.recipe == tiny.recipe and mine.architecture_recipe == tiny.architecture_recipe
+    assert mine.level_recipe == {"epochs": 2} and len(base.level_recipe) > 1
+    assert mine.recipe == base.recipe and mine.architecture_recipe == base.architecture_recipe
     split = load_profile(written(tmp_path, 'extends = "tiny"\nsplit = {test = 0.5}\n')).split
     assert split == Split(test=0.5)
+    text = 'extends = "tiny"\n[perturbations.weak]\nnorm = "l2"\nradius = 0.5\n'
+    assert load_profile(written(tmp_path, text)).perturbations == {"weak": {"norm": "l2", "radius": 0.5}}
 
 
 def test_options_of_the_source_are_changed_one_by_one(tmp_path: Path) -> None:
@@ -136,8 +167,11 @@ def test_options_of_the_source_are_changed_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base", "text", "data"),
     [
-        ("tiny", "seeds = [7]", "tiny"),
-        ("light", "seeds = [7]", "tiny"),
+        ("tiny", "seeds = [3]", "tiny"),
+        ("light", "seeds = [3]", "tiny"),
+        ("split", "seeds = [7]", "split"),
+        ("tiny", "draws = 2", "tiny"),
+        ("tiny", "split = {test = 0.0, folds = 2}\nseeds = [1]\nrobust_seeds = [0]", "mine"),
         ("control", "[recipe]\nepochs = 1", "control"),
         ("control", "[source_options]\nrho = 0.2", "mine"),
         ("control", "build_seed = 1", "mine"),
@@ -199,6 +233,38 @@ def test_the_same_settings_in_another_profile_have_the_same_keys(tmp_path: Path)
             r"mine\.toml: There is no training set 'mixed_ran'\. Did you mean 'mixed_rand'",
         ),
         ("[recipe]\nepochs = 0", r"mine\.toml: A recipe needs at least 1 epoch"),
+        ("seeds = [4, 5]", r"With 5 folds seeds are their numbers, 0 to 4; got seeds = \[4, 5\]\.$"),
+        ("remedy_seeds = [-1]", r"With 5 folds seeds are their numbers, 0 to 4; got remedy_seeds = \[-1\]\.$"),
+        ("level_seeds = [9]", r"got level_seeds = \[9\]\.$"),
+        ("robust_seeds = [9]", r"got robust_seeds = \[9\]\.$"),
+        ("draws = 0", r"mine\.toml: Mixed test sets are drawn at least once; got draws = 0\.$"),
+        ("draws = 1.5", r"draws = 1\.5 will not do"),
+        ("split = {folds = 5}", r"A split with folds tests all of them: set test = 0 \(it is 0\.2\)\.$"),
+        ("split = {test = 0.0, folds = 1}", r"A split has at least 2 folds, or 0 for none; got folds = 1\.$"),
+        ("[robust_recipe]\nepoch = 3", r"There is no setting of robust_recipe 'epoch'\. Did you mean 'epochs'"),
+        ("perturbations = 3", r"perturbations = 3 will not do"),
+        ("perturbations = {mine = 3}", r"perturbations\.mine = 3 will not do"),
+        (
+            '[perturbations.mine]\nnorm = "l3"\nradius = 1.0',
+            r"mine\.toml: There is no norm 'l3'\. Choose one of: l2, linf\.$",
+        ),
+        (
+            '[perturbations.mine]\nnorm = "l2"\nradius = 0.0',
+            r"mine\.toml: A perturbation has a radius above 0 and at least 1 step; got 0 and 3\.$",
+        ),
+        ('[perturbations.mine]\nnorm = "l2"\nradius = nan', r"radius above 0 and at least 1 step; got nan and 3\.$"),
+        ('[perturbations.mine]\nnorm = "l2"\nradius = 1.0\nsteps = 0', r"at least 1 step; got 1 and 0\.$"),
+        ('[perturbations.mine]\nnorm = "l2"', r"mine\.toml: the setting 'perturbations\.mine\.radius' is missing"),
+        ('[perturbations.mine]\nnorm = "l2"\nradius = "1"', r"perturbations\.mine\.radius = '1' will not do"),
+        (
+            '[perturbations.recipe]\nnorm = "l2"\nradius = 1.0\nstep = 3',
+            r"no setting of perturbations\.recipe 'step'\. Did you mean 'steps'\? .*: norm, radius, steps\.$",
+        ),
+        (
+            '[recipe.perturbation]\nnorm = "l2"\nradius = 1.0\nstep = 3',
+            r"no setting of recipe\.perturbation 'step'\. Did you mean 'steps'\? .*: norm, radius, steps\.$",
+        ),
+        ("[trials.split]\nepoch = 3", r"no setting of trials\.split 'epoch'\. Did you mean 'epochs'"),
         ("seeds = [1", r"mine\.toml is no TOML file \(.*\)"),
         ('extends = "tin"', r"mine\.toml: There is no profile to extend 'tin'\. Did you mean 'tiny'"),
         ("extends = 3", r"mine\.toml: There is no profile to extend '3'"),

@@ -20,17 +20,17 @@ import torch
 from trial_study import PROFILE, furnished, open_study, records_of
 from two_at_once import run_two
 
-from in9.data.splits import Split
 from in9.data.dataset import Dataset
 from in9.data.processes import interrupts_blocked
-from in9.data.variants import VARIANTS
+from in9.data.splits import Split
+from in9.data.variants import MIXED, VARIANTS
 from in9.errors import In9Error
 from in9.evaluation.predictions import TEST_SETS
 from in9.evaluation.records import Record, Store
 from in9.experiments.backgrounds_suffice import MATRIX, accuracies, gaps
 from in9.experiments.image_counts import gallery, outcomes
 from in9.study.engines import run_in_processes
-from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier, run_job
+from in9.study.jobs import DRAWS, EVALUATION, Job, evaluations, load_classifier, run_job
 from in9.study.profile import load_profile
 from in9.study.study import Measured, NotMeasured, Study
 from in9.study.workspace import Workspace, find_workspace
@@ -92,7 +92,8 @@ def test_predictions_hold_every_seed(measured: Workspace, dataset: Dataset, idle
     assert predictions.seeds == [0, 1] and {model.recipe["train_on"] for model in predictions.models} == {"no_fg"}
     labels = dataset.table["label"].to_numpy()[dataset.indices("test")]
     for test in TEST_SETS:
-        assert predictions.classes[test].shape == (2, len(labels))
+        assert predictions.classes[test].shape == (2, PROFILE.draws if test in MIXED else 1, len(labels))
+        assert (test in predictions.backgrounds) == (test in MIXED)
         # Every drawn image has a good mask, so IN-9L is the same.
         assert np.array_equal(predictions.labels[test], labels)
         value = np.mean([(row == labels).mean() for row in predictions.classes[test]])
@@ -197,7 +198,7 @@ def test_what_was_read_is_a_dict_that_says_what_is_missing() -> None:
 def test_other_settings_are_not_found(measured: Workspace) -> None:
     study = of_two_seeds(measured)
     same, *others = jobs_on("original", {}, {"epochs": 2}, {"learning_rate": 0.01}, {"fine": 2}, {"seed": 5})
-    others += [replace(same, options={"test_seed": 1}), replace(same, kind="more_draws")]
+    others += [replace(same, options={"test_seed": 1}), replace(same, kind="masks")]
     assert study.find(same) is not None
     assert [study.find(job) for job in others] == [None] * len(others)
     other = replace(PROFILE, source_options={**PROFILE.source_options, "rho": 0.2})
@@ -248,7 +249,8 @@ def test_profiles_of_the_same_data_share_it_and_what_was_trained(measured: Works
     other = open_study(Workspace(tmp_path), replace(PROFILE, name="other"))
     assert other.dataset.path == tmp_path / "data" / "trial"
     assert other.answers("original").seeds == [0]
-    assert [path.parent.name for path in Workspace(tmp_path).measured.glob("other/*")] == ["other"]
+    kinds = {path.name.partition("_")[0] for path in Workspace(tmp_path).measured.glob("other/*")}
+    assert kinds == {EVALUATION, DRAWS}
     assert set(Workspace(tmp_path).trained.iterdir()) == weights
 
 
@@ -320,7 +322,7 @@ def test_a_job_that_fails_leaves_what_finished(workspace: Workspace, monkeypatch
     run: list[str] = []
 
     def watched(job: Job, *arguments: Any) -> Record:
-        run.append(job.recipe.train_on)
+        run.append(job.kind if job.recipe is None else job.recipe.train_on)
         return run_job(job, *arguments)
 
     monkeypatch.setattr("in9.study.engines.run_job", watched)
@@ -328,7 +330,7 @@ def test_a_job_that_fails_leaves_what_finished(workspace: Workspace, monkeypatch
     assert study.measure([first, last, first], said.append) == 1
     assert len(said) == 1 and said[0].startswith("round 1: 1 new record in ") and said[0].endswith(" s")
     assert run == ["only_fg"] and study.missing([first, last, first]) == []
-    assert len(records_of(study, [first, last, first])) == 3 and run == ["only_fg"]
+    assert len(records_of(study, [first, last, first])) == 3 and run == ["only_fg", DRAWS]
     assert study.measure([first, last], said.append) == 0 and len(said) == 1
 
 
@@ -339,7 +341,7 @@ def test_a_full_disk_is_told_in_one_sentence(workspace: Workspace, monkeypatch: 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(In9Error, match=r"The disk is full while writing .*free some space and run the same command"):
         open_study(workspace).answers("original")
-    assert Store(workspace.measured).all() == []
+    assert Store(workspace.measured).all(EVALUATION) == []
 
 
 def test_stopped_with_ctrl_c_the_next_run_goes_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,7 +428,8 @@ def noted(kind, function):
 trained.train = noted("training", trained.train)
 jobs_module.MEASUREMENTS = {kind: noted(kind, function) for kind, function in jobs_module.MEASUREMENTS.items()}
 recipes = PROFILE.recipes_on(["original", "only_fg"])
-jobs = [Job(PROFILE, DATASET), *evaluations(PROFILE, recipes), *jobs_of(PROFILE, "more_draws", recipes, test_seeds=[1])]
+masks = jobs_of(PROFILE, "masks", recipes, test_seed=0, pixels=[1])
+jobs = [Job(PROFILE, DATASET), *evaluations(PROFILE, recipes), *masks]
 study = open_study(Workspace(pathlib.Path(sys.argv[1])))
 print("ready", flush=True)
 input()
@@ -439,7 +442,7 @@ print(json.dumps(log))
 def test_two_studies_that_measure_at_once_measure_everything_once(tmp_path: Path) -> None:
     answers = run_two(MEASURER, tmp_path)
     done = Counter(kind for output, _ in answers for kind in json.loads(output))
-    assert done == {"training": 2, EVALUATION: 2, "more_draws": 2}
+    assert done == {"training": 2, EVALUATION: 2, "masks": 2}
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".") or path.suffix == ".checkpoint"]
     assert left == [] and len(Store(Workspace(tmp_path).measured).all()) == 5
 

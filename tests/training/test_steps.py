@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from in9.errors import In9Error
 from in9.training.networks import Classifier, create
-from in9.training.steps import Step, autocast
+from in9.training.recipe import Perturbation
+from in9.training.steps import Step, autocast, perturbed
 
 DEVICES = [
     "cpu",
@@ -104,3 +106,123 @@ def test_a_recording_does_what_computing_does(architecture: str) -> None:
     assert losses == pytest.approx(plain, rel=1e-3)
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+# --- images that mislead ----------------------------------------------------------------------------------------
+
+LOSS = nn.CrossEntropyLoss()
+PERTURBATIONS = [Perturbation("l2", 1.0), Perturbation("linf", 4 / 255), Perturbation("l2", 0.5, 1)]
+
+
+def seen_network(device: str) -> Classifier:
+    """A network in training mode whose normalisation layers have seen some images."""
+    model = network(device)
+    with torch.no_grad():
+        for images, _ in batches(device)[:3]:
+            model(images)
+    return model
+
+
+def sizes_of(change: Tensor, norm: str) -> Tensor:
+    flat = change.flatten(1)
+    return flat.norm(dim=1) if norm == "l2" else flat.abs().amax(1)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=str)
+def test_perturbed_images_stay_near_and_mislead(device: str, perturbation: Perturbation) -> None:
+    model = seen_network(device).eval()
+    images, targets = batches(device)[0]
+    changed = perturbed(model, LOSS, images, targets, perturbation)
+    assert changed.shape == images.shape and changed.dtype == images.dtype and not changed.requires_grad
+    assert changed.min() >= 0 and changed.max() <= 1
+    sizes = sizes_of(changed - images, perturbation.norm)
+    assert sizes.max() <= perturbation.radius * (1 + 1e-4)
+    assert sizes.min() > perturbation.radius / 2  # as far as it may go, but for what the range of a pixel takes
+    with torch.no_grad(), autocast(torch.device(device)):
+        before, after = (
+            nn.functional.cross_entropy(model.outputs(batch).float(), targets, reduction="none")
+            for batch in (images, changed)
+        )
+    assert after.mean() > before.mean() and (after > before).float().mean() > 0.7
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_at_the_ends_of_the_range_no_pixel_leaves_it(norm: str) -> None:
+    images, targets = batches("cpu")[0]
+    images = (2 * images - 0.5).clamp(0, 1)  # a quarter is black and a quarter is white
+    changed = perturbed(seen_network("cpu"), LOSS, images, targets, Perturbation(norm, 0.5))
+    assert changed.min() >= 0 and changed.max() <= 1
+    assert sizes_of(changed - images, norm).max() <= 0.5 * (1 + 1e-4)
+    assert ((changed != images) & (images == 0)).any() and ((changed != images) & (images == 1)).any()
+
+
+def test_larger_radii_and_more_steps_mislead_more() -> None:
+    model, (images, targets) = seen_network("cpu").eval(), batches("cpu")[0]
+
+    def loss(perturbation: Perturbation) -> float:
+        changed = perturbed(model, LOSS, images, targets, perturbation)
+        with torch.no_grad():
+            return float(LOSS(model.outputs(changed), targets))
+
+    for norm, radii in (("l2", (0.1, 1.0, 4.0)), ("linf", (1 / 255, 4 / 255, 16 / 255))):
+        losses = [loss(Perturbation(norm, radius)) for radius in radii]
+        assert losses == sorted(losses) and len(set(losses)) == 3
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_as_it_was(training: bool) -> None:
+    model = seen_network("cpu").train(training)
+    state = copy.deepcopy(model.state_dict())
+    images, targets = batches("cpu")[0]
+    kept = images.clone()
+    perturbed(model, LOSS, images, targets, Perturbation("l2", 1.0))
+    assert model.training == training and all(module.training == training for module in model.modules())
+    assert all(weights.grad is None for weights in model.parameters())
+    assert torch.equal(images, kept)
+    for name, values in model.state_dict().items():  # among them what normalisation layers have seen
+        assert torch.equal(values, state[name]), name
+
+
+def test_a_flat_loss_changes_nothing_and_gives_numbers() -> None:
+    """Where no change misleads, there is no direction to go, and nothing to divide by."""
+    model = seen_network("cpu")
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.zero_()
+    images, targets = batches("cpu")[0]
+    for norm in ("l2", "linf"):
+        assert torch.equal(perturbed(model, LOSS, images, targets, Perturbation(norm, 1.0)), images)
+
+
+def test_a_step_learns_from_the_perturbed_images() -> None:
+    perturbation = Perturbation("linf", 8 / 255)
+    images, targets = batches("cpu")[0]
+    first, second = step_of(network("cpu")), step_of(network("cpu"))
+    first.perturbation = perturbation
+    changed = perturbed(second.model, second.loss_of, images, targets, perturbation)
+    assert float(first(images, targets, 0.1)) == float(second(changed, targets, 0.1))
+    for name, values in first.model.state_dict().items():
+        assert torch.equal(values, second.model.state_dict()[name]), name
+    assert int(first.model.state_dict()["network.stem.1.num_batches_tracked"]) == 1
+    device = torch.device("cuda")
+    assert Step(network("cpu"), first.optimizer, LOSS, torch.device("cpu"), perturbation=perturbation).graphs is False
+    if torch.cuda.is_available():
+        assert Step(network("cuda"), first.optimizer, LOSS, device, perturbation=perturbation).graphs is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (("l3", 1.0), "There is no norm 'l3'. Choose one of: l2, linf."),
+        (("l2", 0.0), "A perturbation has a radius above 0 and at least 1 step; got 0 and 3."),
+        (("l2", -1.0), "got -1 and 3."),
+        (("l2", float("nan")), "got nan and 3."),
+        (("l2", float("inf")), "got inf and 3."),
+        (("linf", 0.1, 0), "got 0.1 and 0."),
+    ],
+)
+def test_an_impossible_perturbation_is_told_in_one_sentence(settings: tuple, text: str) -> None:
+    with pytest.raises(In9Error) as caught:
+        Perturbation(*settings)
+    assert str(caught.value).endswith(text)

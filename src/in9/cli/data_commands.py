@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from in9.cli.options import assignments, seed_option
-from in9.errors import unknown
+from in9.errors import In9Error, unknown
+
+if TYPE_CHECKING:
+    from in9.data.source import Source  # NumPy takes a while to import
+
+PUBLISHED = {"tiny-imagenet": "tiny"}
+"""The sources for which the project publishes masks, and its dataset of each."""
 
 
 def build(
@@ -16,24 +22,35 @@ def build(
     out: Annotated[Path, typer.Argument(help="The folder that will hold the dataset.")],
     archive: Annotated[Path | None, typer.Option(help="The source's zip file or folder, where it has one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
-    seed: Annotated[int, seed_option("Decides the split into training and test images.")] = 0,
-    folds: Annotated[int, typer.Option(min=0, help="Deal the images into so many folds; 0 for a test split.")] = 0,
+    seed: Annotated[int | None, seed_option("Decides the split into training and test images; default: 0.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=0, help="Deal the images into so many folds, in place of a test split.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A source's option as name=value.")] = None,
     from_: Annotated[Path | None, typer.Option("--from", help="A published file of masks, folds and seed.")] = None,
     grabcut: Annotated[bool, typer.Option("--grabcut", help="Find the masks anew where some are published.")] = False,
 ) -> None:
     """Build a dataset: images, masks, boxes and labels from a source. A stopped build goes on where it was.
 
-    The masks of Tiny ImageNet are published with the project and taken from there.
+    The masks of Tiny ImageNet are published with the project, and are taken from there with their seed and folds
+    unless others are asked for.
     """
     from in9.data.build import build as build_dataset
     from in9.data.published import read_published
     from in9.data.sources import open_source
     from in9.data.splits import Split
 
+    given = [name for name, value in (("--seed", seed), ("--folds", folds)) if value is not None]
+    if from_ is not None and grabcut:
+        raise In9Error(f"--grabcut finds masks anew and --from takes those of {from_}; give only one of them.")
+    if from_ is not None and given:
+        raise In9Error(f"{from_} brings its own seed and folds; leave out {' and '.join(given)}, or leave out --from.")
     options = assignments(set_ or []) | ({"archive": archive} if archive is not None else {})
+    opened = open_source(source, **options)
     split = Split(test=0.0, folds=folds) if folds else Split()
-    dataset = build_dataset(open_source(source, **options), out, workers=workers, seed=seed, split=split, masks=from_)
+    if from_ is None and not grabcut and not given:
+        from_ = _published_masks(opened)
+    dataset = build_dataset(opened, out, workers=workers, seed=seed or 0, split=split, masks=from_)
     counts = dataset.outcomes()
     table = counts.pivot_table(index="outcome", columns="class", values="count", aggfunc="sum", fill_value=0)
     table = table.reindex(columns=dataset.manifest["classes"]).assign(total=lambda rows: rows.sum(axis=1))
@@ -41,8 +58,21 @@ def build(
     accepted = counts[counts["outcome"] == "accepted"].groupby("split")["count"].sum()
     sizes = ", ".join(f"{number} {split}" for split, number in accepted.items())
     typer.echo(f"{dataset.path}: {len(dataset.table)} images; with a good mask {sizes}; hash {dataset.hash}")
-    if from_ is not None and read_published(from_).hash != dataset.hash:
-        typer.echo("The masks are the published ones, the images are not to the byte: another JPEG decoder read them.")
+    if from_ is not None and (wanted := read_published(from_).hash) != dataset.hash:
+        typer.echo(f"The published dataset has the hash {wanted}: another JPEG decoder reads a few pixels otherwise.")
+
+
+def _published_masks(source: Source) -> Path | None:
+    """The project's published masks of a source, and a line that says so; None if it has none for these settings."""
+    from in9.data.published import read_published
+    from in9.study.workspace import find_workspace
+
+    workspace = find_workspace()
+    path = workspace.published(PUBLISHED[source.name]) if source.name in PUBLISHED else None
+    if path is None or read_published(path).differs_from(source):
+        return None
+    typer.echo(f"masks from {path.relative_to(workspace.root)}; --grabcut finds them anew")
+    return path
 
 
 def export(

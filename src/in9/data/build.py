@@ -26,7 +26,7 @@ from in9.data.boxes import Crop, tile_image
 from in9.data.dataset import FORMAT, Dataset
 from in9.data.masks import find_mask
 from in9.data.processes import interrupts_blocked, start_worker
-from in9.data.published import MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
+from in9.data.published import GOOD, MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
 from in9.data.source import Example, Rejected, Source, balanced
 from in9.data.splits import Split, assign_splits, deal_into_folds, thumbnail
 from in9.errors import In9Error, plain_disk_errors
@@ -36,7 +36,7 @@ from in9.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers do without
 
-GOOD, NOT_LOOKED_AT = "good", "not looked at"
+NOT_LOOKED_AT = "not looked at"
 BLOCK = 32
 """How many images a worker does at a time. With fewer, workers finish more evenly and a stopped build loses less."""
 
@@ -53,19 +53,19 @@ def build(
 ) -> Dataset:
     """Build a dataset in the folder ``out``, in parallel, and return it opened.
 
-    ``masks`` is a published file: its masks, seed and split are taken, so that the dataset is the published one, but
+    ``masks`` is a published file: its masks, seed and splits are taken, so that the dataset is the published one, but
     for what another JPEG decoder rounds differently.
 
     A build that was stopped goes on where it was. If ``out`` already holds this very dataset, it is opened. If another
     process builds there, this one waits for it.
-    Raises In9Error if ``out`` holds something else, or if a class has no accepted example in the test split, or in
-    the train split where the source has training images.
+    Raises In9Error if ``out`` holds something else, if the masks are of other images, or if a class has no image to
+    test in the test split or a fold, or no accepted one in the train split where the source has training images.
     """
     out = Path(out)
     split = split or Split()
-    published = None if masks is None else read_published(masks)
-    if published is not None:
-        source = WithMasks(source, published, Path(str(masks)))
+    if masks is not None:
+        published = read_published(masks)
+        source = WithMasks(source, published, Path(masks))
         seed, split = published.settings["seed"], Split(**published.settings["split"])
     settings = plain(
         {
@@ -81,12 +81,13 @@ def build(
     if existing := _existing(out, settings):
         return existing
     examples = source.examples()
+    pairs = list(zip(examples, assign_splits(examples, seed, split), strict=True))
+    origin = "" if masks is None else hash_of_file(Path(masks))
     work = out.with_name(out.name + ".partial")
     with plain_disk_errors(work), one_writer(out, "building"):
         if existing := _existing(out, settings):  # built while this process waited
             return existing
-        _prepare(work, settings, examples)
-        pairs = list(zip(examples, assign_splits(examples, seed, split), strict=True))
+        _prepare(work, settings | {"masks": origin}, examples)
         blocks = {
             work / f"block_{start // BLOCK:06d}.npz": pairs[start : start + BLOCK]
             for start in range(0, len(pairs), BLOCK)
@@ -116,7 +117,7 @@ def _existing(out: Path, settings: dict[str, Any]) -> Dataset | None:
 
 
 def _prepare(work: Path, settings: dict[str, Any], examples: Sequence[Example]) -> None:
-    """Make the working folder, and empty it of what another build has left: other settings, images or blocks."""
+    """Make the working folder, and empty it of what another build left: other settings, masks, images or blocks."""
     listing = hashlib.sha256()
     for example in examples:
         listing.update(f"{example}\n".encode())
@@ -143,6 +144,8 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     if source.resizes:
         pixels["tiles"] = np.zeros_like(photo.image)
     try:
+        if photo.reason:
+            raise Rejected(photo.reason)
         pixels["masks"] = find_mask(photo, crop, rule, example.id)
         assert photo.box is not None  # or there would be no mask
         box = crop.box(photo.box)
@@ -183,7 +186,10 @@ def _process_block(source: Source, block: Sequence[tuple[Example, str]], path: P
 def _process_blocks(
     source: Source, blocks: dict[Path, list[tuple[Example, str]]], workers: int, progress: bool
 ) -> None:
-    """Process the blocks whose file is not there yet or cannot be read."""
+    """Process the blocks whose file is not there yet or cannot be read.
+
+    Where several fail, the error of the first of them is raised, whichever worker was the fastest.
+    """
     todo = {path: block for path, block in blocks.items() if not _is_whole(path)}
     total, left = sum(map(len, blocks.values())), sum(map(len, todo.values()))
     workers = min(workers, len(todo))
@@ -193,15 +199,35 @@ def _process_blocks(
                 _process_block(source, block, path)
                 bar.update(len(block))
             return
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker)
+        spawn = get_context("spawn")
+        pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker, initargs=(source,))
         try:
             with interrupts_blocked():
-                sizes = {pool.submit(_process_block, source, block, path): len(block) for path, block in todo.items()}
+                sizes = {pool.submit(_process_in_worker, block, path): len(block) for path, block in todo.items()}
             for done in as_completed(sizes):
                 done.result()
                 bar.update(sizes[done])
+        except In9Error:
+            pool.shutdown(wait=True, cancel_futures=True)  # blocks begin in order, so those before it have begun
+            for begun in (block for block in sizes if not block.cancelled()):
+                begun.result()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+_source_of_worker: Source
+"""What a worker's blocks are of. It gets it once, and not with each block: a source with masks is large."""
+
+
+def _start_worker(source: Source) -> None:
+    global _source_of_worker
+    start_worker()
+    _source_of_worker = source
+
+
+def _process_in_worker(block: Sequence[tuple[Example, str]], path: Path) -> None:
+    _process_block(_source_of_worker, block, path)
 
 
 def _is_whole(path: Path) -> bool:
@@ -220,24 +246,31 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
     rows: list[dict[str, Any]] = []
     unusable: list[dict[str, Any]] = []
     with_images, thumbnails = [], []
+    folds, published_splits = settings["split"]["folds"], getattr(source, "splits", None)
+    deal = folds and published_splits is None  # another JPEG decoder might find other near duplicates
     for path in paths:
         with np.load(path) as block:
             content = json.loads(block["text"].tobytes())
             if content["rows"]:
                 with_images.append(path)
-                thumbnails.append(thumbnail(block["images"]))
+                if deal:
+                    thumbnails.append(thumbnail(block["images"]))
         rows += content["rows"]
         unusable += content["unusable"]
     table = pd.DataFrame(rows)
-    folds = settings["split"]["folds"]
-    _require_classes(table, unusable, ("train",) if folds else ("train", "test"))
+    if table.empty:
+        reasons = sorted({image["reason"] for image in unusable}) or ["the source is empty"]
+        raise In9Error(f"No image could be used: {'; '.join(reasons)}.")
     published: list[Any] | None = table.pop("published").tolist() if "published" in table else None
     if getattr(source, "balances", False):
         _balance(table, settings["seed"])
     if verdicts := getattr(source, "verdicts", {}):
         table["rejected"] = [_rejection(verdicts, *image) for image in zip(table["id"], table["accepted"], strict=True)]
-    if folds:
+    _require_classes(table, unusable, ("train",) if folds else ("train", "test"))
+    if deal:
         deal_into_folds(table, np.concatenate(thumbnails), folds, settings["seed"])
+    elif published_splits is not None:
+        table["split"] = table["id"].map(published_splits)
     table.to_csv(work / "examples.csv", index=False, lineterminator="\n")
     files = ["examples.csv"]
     for name in ("images", "masks", *(["tiles"] if source.resizes else [])):
@@ -283,16 +316,20 @@ def _rejection(verdicts: Mapping[str, str], identifier: str, accepted: bool) -> 
 
 
 def _require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]], splits: Sequence[str]) -> None:
-    """Raise In9Error unless each class has an accepted example in each of the splits; in ``train`` only if any has."""
-    if table.empty:
-        reasons = sorted({image["reason"] for image in unusable}) or ["the source is empty"]
-        raise In9Error(f"No image could be used: {'; '.join(reasons)}.")
+    """Raise In9Error unless each of the splits has an image of each class to use; ``train`` only if it has any image.
+
+    To train on, an image must be accepted; to test on, those who looked at it must not have rejected it, either.
+    """
     present = {*table["split"], *(image["split"] for image in unusable), "test"}
     for split in splits:
-        accepted = set(table[(table["split"] == split) & table["accepted"]]["label"])
-        missing = [name for label, name in enumerate(CLASS_NAMES) if label not in accepted]
+        usable, but = table["accepted"], ""
+        if split == "test" and "rejected" in table:
+            usable = usable & (table["rejected"] == "")
+            but = " (an image whose mask nobody has looked at is not tested)"
+        labels = set(table[(table["split"] == split) & usable]["label"])
+        missing = [name for label, name in enumerate(CLASS_NAMES) if label not in labels]
         if split in present and missing:
             raise In9Error(
-                f"The {split} split has no accepted example of {', '.join(missing)}; "
+                f"The {split} split has no accepted example of {', '.join(missing)}{but}; "
                 "every class needs one: give more images."
             )

@@ -81,13 +81,21 @@ class Predictions:
         if self.folds is None:
             classes = {test: predicted[rows] for test, predicted in self.classes.items()}
             return replace(self, classes=classes, models=models)
-        kept = {test: np.isin(folds, seeds) for test, folds in self.folds.items()}
+        kept = {
+            test: np.concatenate([np.flatnonzero(folds == seed) for seed in seeds])
+            for test, folds in self.folds.items()
+        }
+        backgrounds = {}
+        for test, names in self.backgrounds.items():
+            place = np.full(names.shape[1], -1)  # of each image among those kept
+            place[kept[test]] = np.arange(len(kept[test]))
+            backgrounds[test] = place[names[:, kept[test]]]
         return replace(
             self,
             models=models,
             labels={test: labels[kept[test]] for test, labels in self.labels.items()},
             classes={test: predicted[..., kept[test]] for test, predicted in self.classes.items()},
-            backgrounds={test: names[:, kept[test]] for test, names in self.backgrounds.items()},
+            backgrounds=backgrounds,
             folds={test: folds[kept[test]] for test, folds in self.folds.items()},
         )
 

@@ -140,19 +140,20 @@ def predictions_of(records: Sequence[Record], part: int | None = None) -> Predic
     if records[0].settings.get("recipe", {}).get("fold") is None:
         classes = {test: np.concatenate([each.classes[test] for each in single]) for test in single[0].tests}
         return replace(single[0], classes=classes, models=tuple(map(model_of, records)))
-    sizes = np.cumsum([0, *(len(each.labels[single[0].tests[0]]) for each in single[:-1])])
 
     def joined(test: str, values: str) -> np.ndarray:
         return np.concatenate([getattr(each, values)[test] for each in single], axis=-1)
+
+    def joined_backgrounds(test: str) -> np.ndarray:
+        starts = np.cumsum([0, *(len(each.labels[test]) for each in single[:-1])])
+        return np.concatenate([each.backgrounds[test] + start for each, start in zip(single, starts, strict=True)], 1)
 
     return Predictions(
         {test: joined(test, "labels") for test in single[0].tests},
         {test: joined(test, "classes") for test in single[0].tests},
         tuple(map(model_of, records)),
         backgrounds={
-            test: np.concatenate(
-                [each.backgrounds[test] + size for each, size in zip(single, sizes, strict=True)], axis=1
-            )
+            test: joined_backgrounds(test)
             for test in single[0].backgrounds
             if all(test in each.backgrounds for each in single)
         },

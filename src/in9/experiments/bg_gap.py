@@ -8,6 +8,7 @@ from types import MappingProxyType
 from in9.experiments.experiment import Experiment
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
+from in9.study.study import Study
 from in9.training.recipe import IN9L
 
 SLOWER: Mapping[str, float] = MappingProxyType({"alexnet": 0.1, "vgg16_bn": 0.1})
@@ -34,3 +35,21 @@ EQUAL_STEPS = Experiment("equal_steps", ("03",), _equal_steps)
 """IN-9L for fewer epochs, so that it takes as many steps as Original: more images without more training."""
 
 ARCHITECTURES = Experiment("architectures", ("03",), _architectures)
+
+
+def how_tested(study: Study) -> str:
+    """How many images are tested, by which networks, and how often backgrounds are drawn: sentences for a reader."""
+    models = study.answers("original")
+    images, networks = len(models.labels["original"]), len(models.models)
+    draws = models.classes["mixed_rand"].shape[1]
+    if models.folds is not None:
+        tested = (
+            f"{images:,} images are tested. They are dealt into {networks} folds, and the network that is tested on a "
+            "fold was trained on the other folds."
+        )
+    elif networks == 1:
+        tested = f"{images:,} images are tested, by a single network for each training set."
+    else:
+        tested = f"{images:,} images are tested, by {networks} networks for each training set."
+    times = "once" if draws == 1 else f"{draws} times, and a number is the mean over these draws"
+    return f"{tested} The backgrounds of the mixed test sets are drawn {times}."

@@ -34,7 +34,7 @@ DIAL: Experiment = Experiment(
 DIAL_DRAWS: Experiment = Experiment(
     "dial_draws",
     ("00", "11"),
-    lambda profile: {rho: draws_jobs(position) for rho, position in dial_profiles(profile).items()},
+    lambda profile: {rho: jobs for rho, position in dial_profiles(profile).items() if (jobs := draws_jobs(position))},
     lambda records: records,
 )
 """Which backgrounds the mixed test sets get at each position of the dial."""

@@ -116,6 +116,8 @@ def keep(study: Study) -> list[Path]:
 def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> pd.DataFrame:
     """Train once more with a seed that the project's records do not have, and compare, test set by test set.
 
+    With folds the first of them is trained and compared.
+
     Columns: quantity (a test set, or ``gap``), record, low, high, rerun, rerun_low, rerun_high (percent or points), and
     agrees: whether the two 95 % intervals overlap, which two runs of the same recipe miss once in 200 quantities or so.
 
@@ -123,14 +125,15 @@ def rerun(study: Study, train_on: str = "original", seed: int | None = None) -> 
     others: photographs must be the same to the byte, synthetic images must be as many of each class.
     """
     profile = study.profile
-    stored = [job.find(study.workspace.committed) for job in evaluations(profile, profile.recipes_on([train_on]))]
+    recipes = profile.recipes_on([train_on])[: 1 if profile.split.folds else None]
+    stored = [job.find(study.workspace.committed) for job in evaluations(profile, recipes)]
     records = [record for record in stored if record is not None]
     if len(records) < len(stored):
         raise In9Error(f"The project has no record of training on {train_on} with profile {profile.name!r}.")
     seed = max(profile.seeds) + 1 if seed is None else seed
     if seed in profile.seeds:
         raise In9Error(f"The record has seed {seed} already; a re-run needs another one.")
-    (new,) = evaluations(profile, [profile.recipe_on(train_on, seed)])
+    (new,) = evaluations(profile, [recipes[0].changed(seed=seed)])
     study.measure([new])
     measured = [record for record in [study.find(new)] if record is not None]
     before, again = predictions_of(records), predictions_of(measured)

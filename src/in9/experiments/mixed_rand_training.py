@@ -47,7 +47,7 @@ def answers(study: Study, way: str) -> Predictions:
 
 MIXED_TRAININGS = Experiment(
     "mixed",
-    ("05",),
+    ("02", "03", "05"),
     lambda profile: trained(profile, ("original", "mixed_same", "mixed_next", "mixed_rand", "mixed_rand_once")),
 )
 """Training on Original and on each mixed variant (table 5), Mixed-Rand also with backgrounds drawn once."""

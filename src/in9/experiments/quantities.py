@@ -137,7 +137,7 @@ def attacked_with(study: Study) -> str:
 
 
 def fewer_vulnerable(study: Study) -> Estimate:
-    """Vulnerable objects after training on Original less those after training on Mixed-Rand, on the same backgrounds."""
+    """Vulnerable objects after training on Original less those after training on Mixed-Rand."""
     attack = ADVERSARIAL.read(study)
     return attack["original"].minus(attack["mixed_rand"])
 
@@ -159,12 +159,10 @@ def smallest_gap(study: Study) -> Estimate:
     """The smallest BG-Gap among the networks of different architecture that were trained on IN-9L."""
     networks = ARCHITECTURES.read(study)
     gaps = []
-    for name, models in networks.items():
-        if models.accuracy("original").low <= 1 / NUM_CLASSES:
+    for name in ARCHITECTURES.groups(study.profile):
+        if networks[name].accuracy("original").low <= 1 / NUM_CLASSES:
             raise Untestable(f"{name} learned nothing: it is no better than chance")
-        gaps.append(models.gap())
-    if len(gaps) < 2:
-        raise NotMeasured("There are no further architectures to compare.")
+        gaps.append(networks[name].gap())
     return min(gaps, key=lambda gap: gap.value)
 
 
@@ -218,9 +216,9 @@ def robust_narrows(norm: str) -> Reading:
     """The BG-Gap after plain training less that after adversarially robust training by a norm."""
 
     def read(study: Study) -> Estimate:
+        if norm not in study.profile.perturbations:
+            raise Untestable("needs adversarially trained networks: name a perturbation in the profile")
         models = ROBUST.read(study)
-        if not models and not study.profile.perturbations:
-            raise Untestable("the profile names no perturbations")
         return gap_change(models["none"], models[norm])
 
     return Reading(read)
@@ -231,9 +229,9 @@ def imagenet_narrows(study: Study) -> Estimate:
 
     The strict rule. Untestable without a score of the test images of the first fold.
     """
-    own = study.answers(IN9L)
     for score in benchmark_progress.enlarged(study):
         if "resnet50" in score.name:
+            own = study.answers(IN9L)
             first = own.of_seeds(own.seeds[:1]).of_draw(0)
             return gap_change_between(first, score.predictions())
     raise Untestable("needs a ResNet-50 trained on all of ImageNet, scored on the first fold of the test images")

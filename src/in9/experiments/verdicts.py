@@ -26,11 +26,11 @@ from in9.study.study import NotMeasured, Study
 SUPPORTED, UNDECIDED, CONTRADICTED, UNTESTED = DECISIONS = ("supported", "undecided", "contradicted", "not tested")
 RULE = (
     "Each claim says in our words what the paper found. It is **supported** if the whole 95 % interval lies in the "
-    "region of its test, **contradicted** if the whole interval lies outside, and **undecided** if the interval reaches "
-    "across. *Agrees* says whether the paper's own number lies in our interval; it stays empty where the paper prints "
-    "none, or measured by another protocol. Accuracies and shares are in percent, differences in points, slopes in "
-    "points per point of accuracy on ImageNet. A test marked * has a bound of ours; all of them were set before these "
-    "numbers were measured."
+    "region of its test, **contradicted** if the whole interval lies outside, and **undecided** if the interval "
+    "reaches across. *Agrees* says whether the paper's own number lies in our interval; it stays empty where the paper "
+    "prints none, or measured by another protocol. Accuracies and shares are in percent, differences in points, slopes "
+    "in points per point of accuracy on ImageNet. A test marked * has a bound of ours, set in the first edition, "
+    "before these numbers were measured."
 )
 NO_RECORD = "no record yet"
 WIDTHS = (54, 7, 8, 20, 8, 14)
@@ -113,9 +113,9 @@ def count(verdicts: Sequence[Verdict]) -> str:
     words = ", ".join(f"{decision} {counts[decision]}" for decision in DECISIONS)
     decided = counts[SUPPORTED] + counts[CONTRADICTED]
     return (
-        f"{words} ({len(verdicts)} claims); the paper's number lies in our interval in {sum(asked)} of {len(asked)}; "
-        f"of the {decided} decided claims {after_holm(verdicts)} stay decided if chance may decide none of them wrongly "
-        "(Holm's correction at 5 %)"
+        f"{words} ({len(verdicts)} claims). The paper's number lies in our interval in {sum(asked)} of {len(asked)} "
+        f"claims that can be asked. Of the {decided} decided claims {after_holm(verdicts)} stay decided after Holm's "
+        "correction, under which chance decides any of them wrongly in 5 % of all cases at most"
     )
 
 
@@ -160,4 +160,5 @@ def text(study: Study) -> str:
             cells = (verdict.claim.text, printed, test, verdict.ours, agrees(verdict), verdict.decision)
             lines.append(line(*cells))
     rule = textwrap.wrap(RULE.replace("**", "").replace("*Agrees*", "Agrees"), sum(WIDTHS))
-    return "\n".join([*lines, "", *rule, "", f"{study.profile.name}: {count(verdicts)}"])
+    summary = textwrap.wrap(f"{study.profile.name}: {count(verdicts)}.", sum(WIDTHS))
+    return "\n".join([*lines, "", *rule, "", *summary])

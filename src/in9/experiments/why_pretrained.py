@@ -7,12 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from in9.evaluation.predictions import Predictions
+from in9.data.source import MaskRule
+from in9.evaluation.predictions import Predictions, gap_change, gap_change_between
+from in9.experiments import benchmark_progress
 from in9.experiments.experiment import Experiment
+from in9.scoring.score import RESTRICTED, SCORING_RULES, STRICT
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
 from in9.study.study import Measured, Study
+from in9.training.recipe import IN9L
 
+EARLIER_RULE = MaskRule(mask_share=(0.35, 0.97))
+"""What test masks had to keep in the first edition, as a substitute for somebody who looks at them."""
+NORM_TITLES = {"l2": "robustly, l2", "linf": "robustly, l-infinity"}
 
 def level_jobs(profile: Profile, **changes: Any) -> list[Job]:
     """Training on Original with the recipe for what takes many trainings, with further changes and each level seed.
@@ -62,6 +69,69 @@ def finer(study: Study) -> Measured[int, Predictions]:
         {models.models[0].training["classes"]: models for models in levels.values()},
         levels.asked,
     )
+
+
+def of_many_trainings(study: Study) -> Study:
+    """The study whose records the experiments that take many trainings read."""
+    return study.of_profile(study.profile.of_many_trainings)
+
+
+def caveat(sources: Mapping[str, Study]) -> str:
+    """What to know of the record of those experiments: its test images are not the profile's. Empty without such."""
+    record = sources.get("record")
+    if record is None or not record.profile.many_trainings:
+        return ""
+    models = of_many_trainings(record).answers("original")
+    low, high = (100 * share for share in EARLIER_RULE.mask_share)
+    return (
+        "**In our record these trainings stem from the first edition:** one split of the photographs in place of folds, "
+        f"{len(models.labels['original']):,} test images whose masks had to cover {low:.0f} to {high:.0f} % of their "
+        "boxes, and backgrounds drawn once. Compare them with each other, not with the numbers of the other chapters."
+    )
+
+
+def robust_rows(study: Study) -> list[dict[str, Any]]:
+    """The models of ``ROBUST`` as rows of a table; none without records of them and of plain training."""
+    found, rows = ROBUST.read(study), []
+    for norm, models in found.items() if "none" in found else ():
+        perturbation = study.profile.perturbations.get(norm)
+        title = f"{NORM_TITLES[perturbation['norm']]}, radius {perturbation['radius']:g}" if perturbation else "plainly"
+        rows.append(
+            {
+                "trained on Original": title,
+                "accuracy on Original, %": models.accuracy("original"),
+                "BG-Gap, points": models.gap(),
+                "less than plainly, points": gap_change(found["none"], models) if perturbation else None,
+            }
+        )
+    return rows
+
+
+def imagenet_rows(study: Study) -> list[dict[str, Any]]:
+    """Networks trained on IN-9L and on all of ImageNet on the first fold's images, as rows of a table, by both rules.
+
+    ImageNet's see the images enlarged. None without their scores.
+    """
+    scored = benchmark_progress.enlarged(study)
+    if not scored:
+        return []
+    own = study.answers(IN9L)
+    first = own.of_seeds(own.seeds[:1]).of_draw(0)
+    rows = [_by_rules("ours, trained on IN-9L", {STRICT: first, RESTRICTED: first})]
+    for score in scored:
+        answers = {rule: score.predictions(rule) for rule in score.rules}
+        row = _by_rules(score.name, answers)
+        less = {rule: gap_change_between(first, models) for rule, models in answers.items()}
+        rows.append(row | {f"below IN-9L, {rule}": less.get(rule) for rule in SCORING_RULES})
+    rows[0] |= {f"below IN-9L, {rule}": None for rule in SCORING_RULES}
+    return rows
+
+
+def _by_rules(name: str, answers: Mapping[str, Predictions]) -> dict[str, Any]:
+    strict = answers[STRICT]
+    return {"network": name, "Original, strict, %": strict.accuracy("original")} | {
+        f"BG-Gap, {rule}": answers[rule].gap() if rule in answers else None for rule in SCORING_RULES
+    }
 
 
 def level_frame(levels: Mapping[float, Predictions]) -> pd.DataFrame:

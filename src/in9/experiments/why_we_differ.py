@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from in9.data.dataset import FOLD
+from in9.data.published import MASKS_FILE, read_published
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, gain, gap_change
 from in9.evaluation.records import Record, predictions_of
 from in9.experiments.experiment import Experiment
-from in9.experiments.why_pretrained import SMALLER, level_jobs
+from in9.experiments.why_pretrained import EARLIER_RULE, SMALLER, level_jobs
 from in9.study.jobs import EVALUATION, TEST_SEED, Job, evaluations, jobs_of
 from in9.study.profile import Profile
 from in9.study.study import Study
@@ -105,7 +107,7 @@ def _attacks(profile: Profile) -> dict[Suspect, list[Job]]:
 
 TRIALS = Experiment("trials", ("12",), _trials)
 LEVELS = Experiment("levels", ("12",), _levels)
-MASK_CHANGES: Experiment = Experiment(CHANGED_MASKS, ("12",), _masks, lambda records: records, whole=True)
+MASK_CHANGES: Experiment = Experiment(CHANGED_MASKS, ("03", "12"), _masks, lambda records: records, whole=True)
 SUSPECTS = Experiment("suspects", ("12",), _attacks, Attacks.of_records)
 
 
@@ -184,6 +186,49 @@ def object_sizes(study: Study) -> pd.DataFrame:
             part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
             rows.append((third, 100 * areas[part].mean(), *models.gap(part).in_percent()))
     return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
+
+
+def mask_rules(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original on the test images that the first edition's mask rule would keep.
+
+    Columns: rule (kept, or why not), images, share of the image that is foreground in percent, value, low, high
+    (points). Empty without a record or without the masks, which are published beside the dataset or with the project.
+    """
+    columns = ["rule", "images", "share", "value", "low", "high"]
+    models, records = _with_masks(study)
+    covered = None if models is None else _covered(study, models)
+    if models is None or covered is None:
+        return pd.DataFrame(columns=columns)
+    areas, (low, high) = areas_of(records), EARLIER_RULE.mask_share
+    parts = {
+        "all": covered >= 0,
+        "kept by it": (covered >= low) & (covered <= high),
+        "mask too small for it": covered < low,
+        "mask too large for it": covered > high,
+    }
+    rows = [
+        (rule, int(part.sum()), 100 * areas[part].mean(), *models.gap(part).in_percent())
+        for rule, part in parts.items()
+        if part.any()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _covered(study: Study, models: Predictions) -> np.ndarray | None:
+    """The share of its box that each test image's mask covers, float64 [N]; None without published masks."""
+    path = study.workspace.published(study.profile.data) if study.recorded else study.folder / MASKS_FILE
+    if path is None or not path.is_file():
+        return None
+    published = read_published(path)
+    splits = ["test"] if models.folds is None else [f"{FOLD}{fold}" for fold in models.seeds]
+    shares = []
+    for split in splits:
+        for name, image in published.images.items():
+            mask = published.mask(name) if image.split == split and not image.rejected else None
+            if mask is not None and image.box is not None:
+                left, top, right, bottom = image.box
+                shares.append(mask.sum() / ((right - left) * (bottom - top)))
+    return np.array(shares) if len(shares) == len(models.labels["mixed_same"]) else None
 
 
 def areas_of(records: Sequence[Record]) -> np.ndarray:

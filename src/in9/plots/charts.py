@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def matrix_heatmaps(frames: Mapping[str, pd.DataFrame]) -> Figure:
+def matrix_heatmaps(frames: Mapping[str, pd.DataFrame], rows: Mapping[str, str] = TITLES) -> Figure:
     """Accuracy of each training set (down) on each test set (across), one panel for each origin (table 5).
 
     Each frame has the columns train, test, accuracy in percent, as ``in9.experiments.backgrounds_suffice.accuracies``
-    gives it.
+    gives it. ``rows`` names the training sets that a frame may have, in their order.
     """
     import seaborn as sns
 
     options = {"vmin": 0, "vmax": 100, "cmap": "cividis", "linewidths": 1, "cbar": False, "annot": True, "fmt": ".0f"}
     figure, axes = new_figure(4.6 * len(frames), len(frames))
     for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
-        train, test = ([name for name in TITLES if name in set(frame[column])] for column in ("train", "test"))
+        train = [name for name in rows if name in set(frame["train"])]
+        test = [name for name in TITLES if name in set(frame["test"])]
         wide = frame.pivot(index="train", columns="test", values="accuracy").loc[train, test]
-        wide = wide.rename(index=TITLES, columns=TITLES)
+        wide = wide.rename(index=rows, columns=TITLES)
         sns.heatmap(wide, ax=axis, annot_kws={"fontsize": 9.5}, **options)
         axis.set(title=title, xlabel="tested on", ylabel="trained on")
         axis.tick_params(length=0)

@@ -66,7 +66,7 @@ WAY_LOOKS: Mapping[str, Look] = {
 QUANTITY_LOOKS: Mapping[str, Look] = {
     "gap": {"label": "BG-Gap", "color": "#000000", "marker": "o"},
     "paste": {"label": "Original minus Mixed-Same", "color": COLOURS["mixed_same"], "marker": "^"},
-    "control": {"label": "Mixed-Same, draw 1 minus draw 2", "color": "#999999", "marker": "s"},
+    "control": {"label": "Mixed-Same, half of the draws minus the others", "color": "#999999", "marker": "s"},
     "original": {"label": "on Original", "color": COLOURS["original"], "marker": "s"},
     "only_bg_t": {"label": "on Only-BG-T", "color": COLOURS["only_bg_t"], "marker": "o"},
     "towards": {"label": "answers the background's class", "color": COLOURS["mixed_rand"], "marker": "D"},

@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,22 @@ from in9.training.recipe import TRAINING_SETS, Perturbation, Recipe
 
 ALL_FINER = 1000  # no class of ImageNet has as many below it
 MERGED = ("recipe", "augmentation", "source_options")
-SETTING_TABLES: dict[str, Any] = {"recipe": Recipe, "augmentation": Augmentation, "split": Split}
+SETTING_TABLES: dict[str, Any] = {
+    "recipe": Recipe,
+    "augmentation": Augmentation,
+    "perturbation": Perturbation,
+    "split": Split,
+}
 OF_THE_DATA = ("source", "source_options", "split", "build_seed")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which data, which recipe and how many seeds; ``profiles/tiny.toml`` says in a comment what each setting does.
+    """Which data, which recipe and how many seeds.
+
+    ``profiles/tiny.toml`` says in a comment what each setting does, ``profiles/split.toml`` what those of experiments
+    with many trainings do.
 
     ``data`` is the name of the dataset's folder: the profile's own, or that of the profile it extends if it changes
     nothing of the data. ``file`` is the file of a profile of the user's. A number of images that is None, in a file
@@ -76,8 +84,10 @@ class Profile:
         if not self.seeds:
             raise In9Error("A profile needs at least 1 seed.")
         folds = self.split.folds
-        if folds and not set(self.seeds) <= set(range(folds)):
-            raise In9Error(f"With {folds} folds the seeds are their numbers, 0 to {folds - 1}; got {self.seeds}.")
+        for name in ("seeds", "remedy_seeds", "level_seeds", "robust_seeds") if folds else ():
+            seeds = list(getattr(self, name) or ())
+            if not set(seeds) <= set(range(folds)):
+                raise In9Error(f"With {folds} folds seeds are their numbers, 0 to {folds - 1}; got {name} = {seeds}.")
         if self.draws < 1:
             raise In9Error(f"Mixed test sets are drawn at least once; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
@@ -231,19 +241,20 @@ def _checked(kind: type, values: Mapping[str, Any], place: str, table: Sequence[
         return TypeAdapter(strict(kind)).validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        problem = _problem(first["type"], (*table, *first["loc"]), first["msg"], first["input"])
+        inner = [SETTING_TABLES[part] for part in first["loc"][:-1] if part in SETTING_TABLES]
+        known = fields(inner[-1] if inner else kind)
+        problem = _problem(first["type"], (*table, *first["loc"]), first["msg"], first["input"], known)
         raise In9Error(f"{place}: {problem}") from None
     except In9Error as error:
         raise In9Error(f"{place}: {error}") from None
 
 
-def _problem(kind: str, place: Sequence[str | int], message: str, value: Any) -> str:
-    """What is wrong with the setting at a place, from what pydantic says of it."""
+def _problem(kind: str, place: Sequence[str | int], message: str, value: Any, known: Sequence[Field[Any]]) -> str:
+    """What is wrong with the setting at a place, from what pydantic says of it; ``known`` settings may stand there."""
     setting = ".".join(map(str, place))
     if kind == "missing":
         return f"the setting {setting!r} is missing; add it, or extend a profile."
     if kind == "unexpected_keyword_argument":
-        table = Profile if len(place) == 1 else SETTING_TABLES.get(str(place[-2]), Recipe)
         which = "setting" if len(place) == 1 else f"setting of {'.'.join(map(str, place[:-1]))}"
-        return str(unknown(which, place[-1], [known.name for known in fields(table)]))
+        return str(unknown(which, place[-1], [setting.name for setting in known]))
     return f"{setting} = {value!r} will not do ({message[0].lower()}{message[1:]})."

@@ -39,7 +39,7 @@ class Perturbation:
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
-        if self.radius <= 0 or self.steps < 1:
+        if not 0 < self.radius < math.inf or self.steps < 1:
             raise In9Error(
                 f"A perturbation has a radius above 0 and at least 1 step; got {self.radius:g} and {self.steps}."
             )

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from in9.training.networks import Classifier
 from in9.training.recipe import Perturbation
 
+EDGE = 1e-6
+"""How far black and white are moved inwards: at the very ends of [0, 1] the classifier's clamp has no gradient."""
+
 
 def bfloat16_is_fast(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 natively; training then runs under autocast."""
@@ -45,7 +48,7 @@ def perturbed(
     for _ in range(perturbation.steps):
         change.requires_grad_(True)
         with autocast(images.device):
-            outputs = model.outputs(images + change)
+            outputs = model.outputs(EDGE + (1 - 2 * EDGE) * (images + change))
         (gradient,) = torch.autograd.grad(loss_of(outputs.float(), targets), change)
         with torch.no_grad():
             if norm == "linf":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.search import ATTACK_RULES
@@ -105,7 +106,11 @@ class Attacks:
     @property
     def search_share(self) -> float:
         """The share of all pairs that the early exit needs for challenge accuracy, in percent, mean over models."""
-        return 100 * self.composites / self.sizes[2]
+        pairs = self.sizes[2]
+        if self.folds is not None and self.background_folds is not None:
+            foregrounds, backgrounds = map(np.bincount, (self.folds, self.background_folds))
+            pairs = np.mean((foregrounds * backgrounds)[foregrounds > 0])
+        return float(100 * self.composites / pairs)
 
     def vulnerable(self, rule: str = "targeted", part: int = -1) -> estimates.Estimate:
         """The share of vulnerable foregrounds, every class counting the same.
@@ -114,7 +119,7 @@ class Attacks:
         """
         return self._share(self.parts[part][1][rule])
 
-    def _share(self, flags: np.ndarray, kept: np.ndarray | None = None) -> estimates.Estimate:
+    def _share(self, flags: np.ndarray, kept: ArrayLike | None = None) -> estimates.Estimate:
         """The class-balanced share of foregrounds with a flag, bool [models, F]; of those that are kept, bool [F]."""
         return estimates.share(flags[:, None], self.labels, self.folds, kept=kept)
 
@@ -123,7 +128,7 @@ class Attacks:
 
         By every model, where models are seeds; every class counts the same. None if no answer was right.
         """
-        kept = self.right.all(axis=0)
+        kept = np.asarray(self.right.all(axis=0))
         return self._share(self.parts[-1][1]["targeted"], kept) if kept.any() else None
 
     def minus(self, other: Attacks, rule: str = "targeted") -> estimates.Estimate:
@@ -136,9 +141,12 @@ class Attacks:
     def extrapolated(self, backgrounds: int, rule: str = "targeted") -> float:
         """The vulnerable share in percent with so many backgrounds, as the growth curve goes on.
 
-        Its logit is taken to rise in a straight line with the logarithm of the number of backgrounds.
+        Its logit is taken to rise in a straight line with the logarithm of the number of backgrounds. The last value
+        where the curve has fewer than two different points.
         """
         points = self.growth(rule)
+        if points["backgrounds"].nunique() < 2:
+            return float(points["value"].iloc[-1])
         share = np.clip(points["value"].to_numpy() / 100, 0.001, 0.999)
         slope, start = np.polyfit(np.log(points["backgrounds"]), np.log(share / (1 - share)), 1)
         return float(100 / (1 + np.exp(-(start + slope * np.log(backgrounds)))))

@@ -20,8 +20,8 @@ from importlib import resources
 
 import pandas as pd
 
-from in9.errors import unknown
 from in9.data.variants import MIXED
+from in9.errors import unknown
 from in9.taxonomy import TITLES
 
 TABLES = (
