@@ -64,7 +64,7 @@ tables.glue(
     all_images=int(outcomes["count"].sum()),
     kept_share=float(100 * kept["count"].sum() / outcomes["count"].sum()),
     folds=record.profile.split.folds,
-    train_share=100 * image_counts.sizes(record)["train"] / paper_sizes["in9", "train"],
+    train_share=float(100 * image_counts.sizes(record)["train"] / paper_sizes["in9", "train"]),
     masks_seen=good + sum(looked_at.values()),
     masks_rejected=sum(looked_at.values()),
     masks_not_seen=not_seen,
@@ -152,7 +152,11 @@ tables.table(
 keys = {"train": ("in9", "train"), "test": ("in9", "test"), "in9l": ("in9l", "train")}
 tables.side_by_side(
     "images",
-    {"train": "a network trains on, each variant", "test": "tested, each variant", "in9l": "a network trains on, IN-9L"},
+    {
+        "train": "a network trains on, each variant",
+        "test": "tested, each variant",
+        "in9l": "a network trains on, IN-9L",
+    },
     {name: int(paper_sizes[key]) for name, key in keys.items()},
     sizes,
 )

@@ -1,11 +1,15 @@
 # %% [markdown]
 # # Training on Mixed-Rand
 #
-# A classifier that trains on objects with random backgrounds has nothing to learn from backgrounds. Against training on
-# Original it gains {glue:text}`gain_next` points on Mixed-Next and {glue:text}`gain_rand` on Mixed-Rand, and loses
-# {glue:text}`loss` on Original. Its BG-Gap is {glue:text}`gap_mixed_rand` points; after training on Original it is
-# {glue:text}`gap_original`. (In brackets: 95 % interval; the data of this run: {glue:text}`data_name`. The paper gains
-# {glue:text}`paper_gain_next:.1f` and {glue:text}`paper_gain_rand:.2f` and loses {glue:text}`paper_loss:.1f` points.)
+# A classifier that trains on objects with random backgrounds has nothing to learn from backgrounds. If they are drawn once,
+# as in the paper, it gains {glue:text}`once_next` points on Mixed-Next and {glue:text}`once_rand` on Mixed-Rand against training
+# on Original, and loses {glue:text}`once_loss` on Original. (The paper gains {glue:text}`paper_gain_next:.1f` and
+# {glue:text}`paper_gain_rand:.2f` and loses {glue:text}`paper_loss:.1f` points.) The BG-Gap falls from
+# {glue:text}`gap_original` to {glue:text}`once_gap` points.
+#
+# Our remedy is to draw the backgrounds anew in each epoch. It gains {glue:text}`gain_next` and {glue:text}`gain_rand` points, and
+# loses {glue:text}`loss`; the BG-Gap is {glue:text}`gap_mixed_rand`. (In brackets: 95 % interval; the data of this run:
+# {glue:text}`data_name`.)
 #
 # ## What the paper did
 #
@@ -16,7 +20,8 @@
 #
 # The same, with one difference that {numref}`fig-tradeoff` looks at: here the backgrounds of the mixed training sets are
 # composed while the network trains, so they can be drawn anew in each epoch at no cost. An object then stands on as many
-# backgrounds as there are epochs. We train on Mixed-Rand both ways, *drawn once* (the paper's) and *drawn anew*.
+# backgrounds as there are epochs. We train on Mixed-Rand both ways, *drawn once* (the paper's) and *drawn anew*. Only
+# *drawn once* stands beside the paper's numbers. Mixed-Same and Mixed-Next are drawn anew alone.
 
 # %% tags=["parameters"]
 profile = "control"
@@ -31,9 +36,23 @@ from in9.plots import charts, curves, style, tables
 from in9.taxonomy import TITLES
 
 study = in9.Study(profile, recorded=recorded)
-runs = {origin: found for origin, source in study.origins.items() if (found := MIXED_TRAININGS.read(source))}
+runs = {origin: models for origin, source in study.origins.items() if (models := MIXED_TRAININGS.read(source))}
 ours = runs[study.origin]
+recorded_models = next(iter(runs.values()))  # on photographs, where there is a record
 tables.glue(
+    once_next=gain(ours["mixed_rand_once"], ours["original"], "mixed_next"),
+    once_rand=gain(ours["mixed_rand_once"], ours["original"], "mixed_rand"),
+    once_loss=gain(ours["original"], ours["mixed_rand_once"], "original"),
+    once_gap=ours["mixed_rand_once"].gap(),
+    record_once_gap=recorded_models["mixed_rand_once"].gap(),
+    record_once_next=gain(recorded_models["mixed_rand_once"], recorded_models["original"], "mixed_next"),
+    record_once_on_next=recorded_models["mixed_rand_once"].accuracy("mixed_next"),
+    record_anew_on_next=recorded_models["mixed_rand"].accuracy("mixed_next"),
+    paper_once_on_next=float(paper.train_test_matrix().loc["mixed_rand", "mixed_next"]),
+    paper_epochs=paper.fact("recipe_epochs").value,
+    record_next=recorded_models["original"].accuracy("mixed_next"),
+    paper_next=float(paper.train_test_matrix().loc["original", "mixed_next"]),
+    paper_once_gap=paper.fact("bg_gap_mixed_rand").value,
     gain_next=gain(ours["mixed_rand"], ours["original"], "mixed_next"),
     gain_rand=gain(ours["mixed_rand"], ours["original"], "mixed_rand"),
     loss=gain(ours["original"], ours["mixed_rand"], "original"),
@@ -50,10 +69,9 @@ tables.markdown(study.describe())
 # %% [markdown]
 # ## On every test set
 #
-# {numref}`fig-trainings` sets the five trainings side by side. In the paper, where the background tells the class (Mixed-Same,
-# and the three sets without a foreground), trainings that could use it are ahead; where it misleads (Mixed-Rand,
-# Mixed-Next), training on Mixed-Rand is ahead of training on Original. Training on Mixed-Next teaches a false rule, which
-# only Mixed-Next rewards.
+# {numref}`fig-trainings` sets the five trainings of this run side by side. Where the background tells the class (Mixed-Same,
+# and the three sets without a foreground), one expects trainings that could use it to be ahead; where it misleads
+# (Mixed-Rand, Mixed-Next), training on Mixed-Rand. Training on Mixed-Next teaches a false rule, which only Mixed-Next rewards.
 
 # %% mystnb={"figure": {"caption": "Accuracy in this run on each test set (rows) after each training (colours); lines are 95 % intervals, dotted is chance.", "name": "fig-trainings"}, "image": {"alt": "A dot plot with eight rows, one for each test variant, and five colours, one for each training set: accuracy in percent with its interval."}} tags=["hide-input"]
 style.use("svg")
@@ -65,10 +83,11 @@ charts.intervals(cells, "test", "accuracy", tests, "accuracy, %", chance=True, l
 # ## The trade-off
 #
 # A gap near zero is easy for a classifier that knows nothing. {numref}`fig-tradeoff` therefore shows it beside the accuracy
-# on Original: best is the lower right corner.
+# on Original: best is near a gap of zero at the right. In the paper's panel all mixed training sets are drawn once. In ours
+# only the point that says so is.
 
 # %% mystnb={"figure": {"caption": "Accuracy on Original against BG-Gap after each training; crosses are 95 % intervals (the paper gives none).", "name": "fig-tradeoff"}, "image": {"alt": "One panel for the paper, one for our record where there is one, one for this run. Each point is a training set. Training on Original lies at the upper right, on Mixed-Rand near a gap of zero and further left, on Mixed-Next below zero."}} tags=["hide-input"]
-panels = {"The paper (Mixed-Rand drawn once)": mixed_rand_training.published_tradeoff()}
+panels = {"The paper (all drawn once)": mixed_rand_training.published_tradeoff()}
 panels |= {
     style.panel_title(origin, study.profile.name): mixed_rand_training.tradeoff(models)
     for origin, models in runs.items()
@@ -124,7 +143,8 @@ tables.side_by_side(
 )
 
 # %% [markdown]
-# And what drawing anew is worth by itself: the same training set, the same number of steps, other backgrounds each epoch.
+# And what drawing anew is worth by itself: the same training set, the same number of steps, other backgrounds each epoch. The
+# paper has no such training.
 
 
 # %% table={"caption": "What drawing the backgrounds anew each epoch adds to drawing them once, in points.", "name": "tab-anew"} tags=["hide-input"]
@@ -146,8 +166,18 @@ tables.side_by_side(
 #
 # - **Two numbers for one.** The text of the paper gives {glue:text}`gain_rand_text:.1f` points as the gain on Mixed-Rand; its
 #   table 5 gives {glue:text}`paper_gain_rand:.2f`. We compare with the table.
+# - **Smaller gains.** On photographs our gain on Mixed-Next is {glue:text}`record_once_next` points, the paper's
+#   {glue:text}`paper_gain_next:.1f`. There is a little less to gain: after training on Original our network is right on
+#   {glue:text}`record_next` % of Mixed-Next, the paper's on {glue:text}`paper_next:.1f` %. And training on Mixed-Rand, drawn once,
+#   gets less far: to {glue:text}`record_once_on_next` %, the paper's to {glue:text}`paper_once_on_next:.1f` %. Our networks see
+#   fewer images, each on a single background, and can learn them by heart. Drawn anew, ours is at
+#   {glue:text}`record_anew_on_next` %.
+# - **A small gap remains.** Drawn once, our gap on photographs is {glue:text}`record_once_gap` points, the paper's
+#   {glue:text}`paper_once_gap:.1f`. We see two possible reasons, and our records do not tell them apart. Some masks keep a rim of
+#   the object's own background, which fits a background of the same class better. And a background may show a second object
+#   of its class: the paper's authors left such images out of the tests, and we did not look for them.
 # - **Few epochs.** Drawing anew matters more the longer a network trains, for it is then that a fixed draw can be learned by
-#   heart. The paper trains for 200 epochs, the small profiles for far fewer.
+#   heart. The paper trains for {glue:text}`paper_epochs:.0f` epochs, the small profiles for far fewer.
 # - **Random class.** One in nine backgrounds of our Mixed-Rand is of the object's own class, in training and in testing.
 #   Whether this is so in the paper is not said.
 # - **The price.** The loss on Original has two parts that this comparison cannot separate: backgrounds are no longer used,

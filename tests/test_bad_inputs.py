@@ -130,7 +130,7 @@ CASES = [
     ("build synthetic out --from list.gz", "list.gz is damaged, or no published masks.json.gz"),
     ("build synthetic out --from version.gz", "version.gz has version 9 of the format, this program reads 1"),
     ("build synthetic out --from masks.gz", "for source 'tiny-imagenet', and this is 'synthetic'"),
-    ("build tiny-imagenet out --archive tiny.zip --from masks.gz", "is in masks.gz and not here: these masks are of"),
+    ("build tiny-imagenet out --archive tiny.zip --from masks.gz", "masks.gz: these masks are of other images. Give"),
     ("build synthetic out --from masks.gz --grabcut", "takes those of masks.gz; give only one of them"),
     ("build synthetic out --from masks.gz --seed 0", "masks.gz brings its own seed and folds; leave out --seed, or"),
     ("build synthetic out --from masks.gz --folds 0 --seed 3", "leave out --seed and --folds, or leave out --from"),

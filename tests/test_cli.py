@@ -14,8 +14,11 @@ from small_tiny import tiny_files, write_tiny
 
 import in9.book.render
 from in9.cli.options import assignments
+from in9.data.build import build as build_dataset
 from in9.data.dataset import Dataset
 from in9.data.published import MASKS_FILE
+from in9.data.sources import open_source
+from in9.data.splits import Split
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store
 from in9.study.profile import Profile, load_profile
@@ -122,38 +125,41 @@ def test_a_build_that_cannot_be_says_why(
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset of a small Tiny ImageNet whose archive lies beside it; each class has an image to test."""
+    root = tmp_path_factory.mktemp("tiny")
+    archive = write_tiny(tiny_files(good=8, unknown=0), root / "tiny.zip")
+    source, split = open_source("tiny-imagenet", archive=archive), Split(test=0.0, folds=2)
+    return build_dataset(source, root / "first", workers=1, seed=5, split=split, progress=False).path
+
+
 @pytest.fixture
-def tiny(run, tmp_path: Path) -> Path:
-    """A small Tiny ImageNet, of which the project has published masks; their dataset is in the folder ``first``."""
-    archive = write_tiny(tiny_files(), tmp_path / "tiny.zip")
-    first = tmp_path / "first"
-    status, out, _ = run("build", "tiny-imagenet", first, "--archive", archive, "--seed", 5, "--folds", 2)
-    assert status == 0 and "masks from" not in out and Dataset(first).folds == 2
+def tiny(run, first: Path, tmp_path: Path) -> Path:
+    """The archive of that small Tiny ImageNet, in a project that has published its masks."""
     published = tmp_path / "home" / "records" / "tiny" / MASKS_FILE
     published.parent.mkdir(parents=True)
     shutil.copy(first / MASKS_FILE, published)
-    return archive
+    return first.parent / "tiny.zip"
 
 
 def folder_content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_tiny_imagenet_takes_the_masks_of_the_project(run, tmp_path: Path, tiny: Path) -> None:
+def test_tiny_imagenet_takes_the_masks_of_the_project(run, tmp_path: Path, tiny: Path, first: Path) -> None:
     words = ("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--workers", 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("in9.data.masks.segment", None)  # must not be needed
         status, out, _ = run(*words)
-    assert status == 0 and folder_content(tmp_path / "out") == folder_content(tmp_path / "first")
+    assert status == 0 and folder_content(tmp_path / "out") == folder_content(first)
     assert out.splitlines()[0] == f"masks from {Path('records', 'tiny', MASKS_FILE)}; --grabcut finds them anew"
     assert "published" not in out
     status, out, _ = run(*words)  # it is there already
     assert status == 0
-    status, out, _ = run(
-        "build", "tiny-imagenet", tmp_path / "other", "--archive", tiny, "--from", tmp_path / "first" / MASKS_FILE
-    )
+    status, out, _ = run("build", "tiny-imagenet", tmp_path / "other", "--archive", tiny, "--from", first / MASKS_FILE)
     assert status == 0 and "masks from" not in out
-    assert folder_content(tmp_path / "other") == folder_content(tmp_path / "first")
+    assert folder_content(tmp_path / "other") == folder_content(first)
 
 
 @pytest.mark.parametrize(
@@ -167,18 +173,18 @@ def test_tiny_imagenet_takes_the_masks_of_the_project(run, tmp_path: Path, tiny:
     ],
 )
 def test_masks_are_found_anew_where_that_is_asked_for(
-    run, tmp_path: Path, tiny: Path, words: list[str], split: dict[str, float]
+    run, tmp_path: Path, tiny: Path, first: Path, words: list[str], split: dict[str, float]
 ) -> None:
     status, out, err = run("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--workers", 1, *words)
     assert status == 0, err
     assert "masks from" not in out
     dataset = Dataset(tmp_path / "out")
     assert dataset.settings["split"] == split and dataset.settings["seed"] == (5 if "--seed" in words else 0)
-    same = folder_content(dataset.path) == folder_content(tmp_path / "first")
-    assert same == (dataset.settings == Dataset(tmp_path / "first").settings)
+    same = folder_content(dataset.path) == folder_content(first)
+    assert same == (dataset.settings == Dataset(first).settings)
 
 
-def test_published_masks_of_other_settings_are_left_alone(run, tmp_path: Path, tiny: Path) -> None:
+def test_published_masks_of_other_settings_are_left_alone(run, tmp_path: Path, tiny: Path, first: Path) -> None:
     published = tmp_path / "home" / "records" / "tiny" / MASKS_FILE
     text = json.loads(gzip.decompress(published.read_bytes()))
     text["settings"]["source_settings"] = {"cropped": True}
@@ -189,24 +195,24 @@ def test_published_masks_of_other_settings_are_left_alone(run, tmp_path: Path, t
     assert status == 0 and "masks from" not in out
 
 
-def test_another_hash_than_the_published_one_is_told(run, tmp_path: Path, tiny: Path) -> None:
+def test_another_hash_than_the_published_one_is_told(run, tmp_path: Path, tiny: Path, first: Path) -> None:
     masks = tmp_path / "other.gz"
-    text = json.loads(gzip.decompress((tmp_path / "first" / MASKS_FILE).read_bytes()))
+    text = json.loads(gzip.decompress((first / MASKS_FILE).read_bytes()))
     masks.write_bytes(gzip.compress(json.dumps(text | {"hash": "0123456789abcdef"}).encode()))
-    status, out, _ = run("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--from", masks)
+    status, out, _ = run("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--from", masks, "--workers", 1)
     assert status == 0 and "The published dataset has the hash 0123456789abcdef" in out
-    assert Dataset(tmp_path / "out").hash == Dataset(tmp_path / "first").hash
+    assert Dataset(tmp_path / "out").hash == Dataset(first).hash
 
 
-def test_published_masks_of_other_images(run, tmp_path: Path, tiny: Path) -> None:
-    files = tiny_files()
-    ids = Dataset(tmp_path / "first").table["id"].tolist()
+def test_published_masks_of_other_images(run, tmp_path: Path, tiny: Path, first: Path) -> None:
+    files = tiny_files(good=8, unknown=0)
+    ids = Dataset(first).table["id"].tolist()
     files[ids[3]], files[ids[40]] = files[ids[40]], files[ids[3]]
     archive, out = write_tiny(files, tmp_path / "other.zip"), tmp_path / "out"
     status, _, err = run("build", "tiny-imagenet", out, "--archive", archive, "--workers", 2)
     one_sentence(status, err.splitlines(keepends=True)[-1])
     assert f"in9: {ids[3]} is another image than the one in " in err and "--grabcut" in err and not out.exists()
-    status, _, err = run("build", "tiny-imagenet", out, "--archive", archive, "--grabcut")
+    status, _, err = run("build", "tiny-imagenet", out, "--archive", archive, "--grabcut", "--workers", 1)
     assert status == 0, err
     published = tmp_path / "home" / "records" / "tiny" / MASKS_FILE
     published.write_bytes(published.read_bytes()[:-9])
@@ -215,7 +221,7 @@ def test_published_masks_of_other_images(run, tmp_path: Path, tiny: Path) -> Non
     assert f"{published} is damaged, or no published {MASKS_FILE}; fetch it again" in err
 
 
-def test_folds_that_cannot_be(run, tmp_path: Path, tiny: Path) -> None:
+def test_folds_that_cannot_be(run, tmp_path: Path, tiny: Path, first: Path) -> None:
     status, _, err = run("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--folds", 9, "--workers", 1)
     one_sentence(status, err.splitlines(keepends=True)[-1])
     assert "has no image of" in err and "take fewer folds" in err

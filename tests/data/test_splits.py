@@ -86,8 +86,8 @@ def test_near_duplicates_share_a_fold():
     order = rng.permutation(900)
     thumbnails, group = thumbnails[order], np.where(np.arange(900) < 600, np.arange(900) % 100, np.arange(900))[order]
     group = group + np.where((order >= 300) & (order < 600), 1000, 0)
-    found = near_duplicates(thumbnails)
-    assert len(set(found)) == len(set(group)) == len(set(zip(found.tolist(), group.tolist(), strict=True)))
+    mine = near_duplicates(thumbnails)
+    assert len(set(mine)) == len(set(group)) == len(set(zip(mine.tolist(), group.tolist(), strict=True)))
     after = dealt(table, thumbnails).assign(group=group)
     folds = after[after["split"] != "validation"].groupby("group")["split"].nunique()
     assert (folds == 1).all()

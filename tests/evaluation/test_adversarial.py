@@ -542,6 +542,20 @@ def test_by_class_and_success_of_folds_by_hand(folds: list[Record]) -> None:
     assert attack.best(1)[CLASS_NAMES[1]]["fold"].tolist() == [1]
 
 
+def test_folds_are_compared_foreground_by_foreground(folds: list[Record]) -> None:
+    first = Attacks.of_records(folds)
+    changed = json.loads(json.dumps(folds[1].results))
+    changed["growth"][-1]["targeted"] = "0001"
+    second = Attacks.of_records([folds[0], replace(folds[1], results=changed)])
+    change = first.minus(second)
+    assert change.value == pytest.approx(((2 - 1) / 3 + (2 - 2) / 4) / 2)
+    assert change.low < change.value < change.high and first.minus(first).value == 0
+    other_fold = replace(folds[1], settings={"recipe": {"seed": 2, "fold": 2}})
+    for records in (folds[:1], [folds[0], other_fold]):
+        with pytest.raises(ValueError, match="different foregrounds"):
+            first.minus(Attacks.of_records(records))
+
+
 def test_one_fold_alone_is_its_record(folds: list[Record]) -> None:
     for record in folds:
         attack = Attacks.of_records([record])

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from in9.data.splits import Split
 from in9.errors import In9Error
 from in9.evaluation.records import (
     DEFAULTS,
@@ -27,7 +28,10 @@ from in9.evaluation.records import (
     record_key,
     to_digits,
 )
+from in9.experiments.controls import dial_profile
 from in9.files import plain
+from in9.study.jobs import evaluations
+from in9.study.profile import load_profile
 from in9.training.recipe import Recipe
 
 SETTINGS = {
@@ -75,6 +79,25 @@ def test_a_new_field_of_a_recipe_keeps_the_keys_of_old_records(monkeypatch: pyte
     for dropout, same in ((0.0, True), (0.5, False)):
         recipe = {**SETTINGS["recipe"], "dropout": dropout}
         assert (record_key("evaluation", {**SETTINGS, "recipe": recipe}) == RECORD.key) == same
+
+
+def test_folds_draws_and_perturbations_leave_old_keys_alone() -> None:
+    """Golden: the key of an evaluation that was recorded before there were any of them."""
+    profile = dial_profile(load_profile("control"), 0.0)
+    recipe = profile.recipe_on("original", 0)
+    (once,) = evaluations(replace(profile, draws=1), [recipe])
+    assert once.key == "82f8231027f44021"
+    settings = json.loads(json.dumps(once.settings))
+    del settings["recipe"]["fold"], settings["recipe"]["perturbation"]
+    del settings["options"]["draws"], settings["data"]["split"]["folds"]
+    assert record_key("evaluation", settings) == once.key
+    others = [
+        *evaluations(replace(profile, draws=2), [recipe]),
+        *evaluations(replace(profile, draws=1), [recipe.changed(fold=0)]),
+        *evaluations(replace(profile, draws=1), [recipe.changed(perturbation={"norm": "l2", "radius": 1.0})]),
+        *evaluations(replace(profile, draws=1, split=Split(test=0.0, folds=2)), [recipe]),
+    ]
+    assert len({once.key, *(job.key for job in others)}) == 5
 
 
 def test_keys_depend_on_the_settings_alone() -> None:
@@ -219,6 +242,50 @@ def test_one_of_several_predictions_is_picked_by_its_place() -> None:
         "mixed_same": [[[1, 1]]],
         "mixed_rand": [[[1, 0]]],
     }
+
+
+def of_fold(fold: int, labels: str, whole: str, **results: object) -> Record:
+    recipe = {**SETTINGS["recipe"], "fold": fold, "seed": fold}
+    return replace(
+        RECORD,
+        settings={**SETTINGS, "recipe": recipe},
+        results={"labels": {"in9": labels, "in9l": whole}, **results},
+        provenance={"seconds": 10},
+    )
+
+
+def test_records_of_folds_are_joined() -> None:
+    """IN-9L has more images, comes first here, and must not move the backgrounds."""
+    records = [
+        of_fold(
+            2,
+            "001",
+            "00112",
+            predictions={"in9l": "00110", "mixed_rand": ["000", "111"]},
+            backgrounds={"mixed_rand": ["0 2 1", "2 2 0"], "mixed_next": ["0 0 0", "1 1 1"]},
+        ),
+        of_fold(
+            0,
+            "10",
+            "100",
+            predictions={"in9l": "--0", "mixed_rand": ["1-", "00"]},
+            backgrounds={"mixed_rand": ["1 0", "0 0"], "mixed_next": ["0 0", "1 1"]},
+        ),
+    ]
+    joined = predictions_of(records)
+    assert joined.tests == ("in9l", "mixed_rand") and joined.seeds == [2, 0] and joined.seconds == 20
+    assert joined.labels["mixed_rand"].tolist() == [0, 0, 1, 1, 0]
+    assert joined.fold_of("mixed_rand").tolist() == [2, 2, 2, 0, 0]
+    assert joined.fold_of("in9l").tolist() == [2, 2, 2, 2, 2, 0, 0, 0]
+    assert joined.classes["in9l"].tolist() == [[[0, 0, 1, 1, 0, -1, -1, 0]]]
+    assert joined.classes["mixed_rand"].tolist() == [[[0, 0, 0, 1, -1], [1, 1, 1, 0, 0]]]
+    assert set(joined.backgrounds) == {"mixed_rand"}  # others were drawn, and not tested
+    assert joined.backgrounds["mixed_rand"].tolist() == [[0, 2, 1, 4, 3], [2, 2, 0, 3, 3]]
+    turned = joined.of_seeds([0, 2])
+    assert turned.labels["mixed_rand"].tolist() == [1, 0, 0, 0, 1] and turned.seeds == [0, 2]
+    assert turned.backgrounds["mixed_rand"].tolist() == [[1, 0, 2, 4, 3], [0, 0, 4, 4, 2]]
+    unknown = predictions_of([records[0], replace(records[1], results=records[1].results | {"backgrounds": {}})])
+    assert unknown.backgrounds == {} and np.array_equal(unknown.classes["mixed_rand"], joined.classes["mixed_rand"])
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

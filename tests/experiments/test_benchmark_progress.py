@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from in9.book.notebooks import Chapter
+from in9.data.splits import Split
 from in9.data.variants import VARIANTS
 from in9.evaluation.records import Record, Store, to_digits
 from in9.experiments import benchmark_progress, paper, verdicts
@@ -200,6 +202,49 @@ def test_scores_are_of_imagenet_networks_on_one_set_of_photographs(study: Study,
     score(folder, "elsewhere", 70.0, hash="released", data={"source": "released", "split": None})
     score(folder, "trained", 70.0, data={"split": "train"})
     assert [one.name for one in benchmark_progress.scores(study)] == ["good", "better"]
+
+
+def test_scores_of_one_fold_are_a_series_of_their_own(study: Study, folder: Path) -> None:
+    score(folder, "whole", 60.0)
+    record = score(folder, "enlarged", 70.0, hash="fold")
+    data = {"source": "imagenet", "split": "test", "test_seed": 0, "fold": 0}
+    Store(folder).write(replace(record, settings={**record.settings, "data": data}, name="of_fold"))
+    assert "of_fold" not in {each.record.name for each in benchmark_progress.scores(study)}
+    assert benchmark_progress.enlarged(study) == []  # this profile has no folds
+    with_folds = replace(study.profile, source="imagenet", split=Split(0.0, 0.05, 2), seeds=(0, 1))
+    shown = benchmark_progress.enlarged(Study(with_folds, compute=False, workspace=study.workspace, progress=False))
+    assert [each.record.name for each in shown] == ["of_fold"]
+
+
+def test_a_slopes_interval_holds_what_other_images_would_change(study: Study, folder: Path) -> None:
+    for top1 in (60.0, 65.0, 70.0, 75.0):
+        score(folder, f"net{top1:g}", top1)
+    scored = benchmark_progress.scores(study)
+    frame = benchmark_progress.measured(scored)
+    alone = benchmark_progress.fits(frame).set_index("test")
+    with_images = benchmark_progress.fits(frame, scored).set_index("test")
+    assert (with_images["slope"] == alone["slope"]).all()
+    for test in ("mixed_rand", "bg_gap"):
+        assert (
+            with_images.loc[test, "high"] - with_images.loc[test, "low"]
+            > alone.loc[test, "high"] - alone.loc[test, "low"]
+        )
+    # By hand: the slope is a weighted sum of the networks' accuracies, and images are drawn within their class.
+    weights = np.array([-7.5, -2.5, 2.5, 7.5]) / 125
+    right = np.stack([each.predictions().correct("mixed_rand")[0, 0] for each in scored])
+    sums = 100 * weights @ right
+    variance = sum(sums[LABELS == label].var(ddof=1) / (LABELS == label).sum() for label in range(9)) / 81
+    half = (with_images.loc["mixed_rand", "high"] - with_images.loc["mixed_rand", "low"]) / 2
+    assert half**2 - (alone.loc["mixed_rand", "high"] - alone.loc["mixed_rand", "slope"]) ** 2 == pytest.approx(
+        1.96**2 * variance, rel=0.01
+    )
+
+
+def test_published_networks_rise_as_the_review_of_the_table_says() -> None:
+    frame = benchmark_progress.published_networks()
+    assert len(frame) == 326 and set(frame["test"]) == {"bg_gap"}
+    (row,) = benchmark_progress.fits(frame).to_dict("records")
+    assert row["slope"] == pytest.approx(-0.233, abs=0.0005) and row["r"] == pytest.approx(-0.66, abs=0.005)
 
 
 def test_of_several_scores_of_a_network_the_last_counts(study: Study, folder: Path) -> None:

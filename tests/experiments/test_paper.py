@@ -18,6 +18,7 @@ SHAPES = {
     "adversarial": (54, ["target", "measure", "rank", "value"]),
     "attack": (13, ["model", "training", "rule", "measure", "value"]),
     "fine_grained": (5, ["category", "full", "foreground", "background"]),
+    "published_networks": (326, ["model", "family", "data", "setup", "imagenet_accuracy", "bg_gap"]),
     "newer_models": (25, ["model", "training", "imagenet_accuracy", "bg_gap"]),
     "other_results": (71, ["study", "model", "training", "test", "accuracy"]),
     "sizes": (20, ["data", "split", "measure", "value"]),
@@ -47,7 +48,8 @@ def test_shape_and_provenance(name: str) -> None:
         assert pd.api.types.is_numeric_dtype(rows[column])
         assert np.isfinite(rows[column]).all()
     keys = [one for one in columns if one not in MEASURED] + ["where"]
-    assert not rows.duplicated(subset=keys).any()
+    # Hesse et al. list some networks several times, trained by recipes that the table does not tell apart.
+    assert not rows.duplicated(subset=list(columns) if name == "published_networks" else keys).any()
     for column in [*keys, "note"]:
         if not pd.api.types.is_numeric_dtype(rows[column]):
             assert (rows[column] == rows[column].str.strip()).all()

@@ -15,6 +15,7 @@ from in9.data import variants
 from in9.data.dataset import Dataset
 from in9.data.variants import MIXED, VARIANTS, Pool, load_pool
 from in9.errors import In9Error
+from in9.files import key_of
 from in9.taxonomy import NUM_CLASSES
 from in9.training import recipe
 from in9.training.augmentation import Augmentation
@@ -23,12 +24,15 @@ from in9.training.recipe import (
     IN9L,
     TRAINING_SETS,
     Draws,
+    Perturbation,
     Recipe,
     compose_batch,
     epoch_rows,
     finer_classes,
     training_rows,
 )
+from in9.training.steps import perturbed
+from in9.training.trained import weights_file
 
 STILL = Augmentation(smallest_crop=1.0, jitter=0.0, lighting=0.0, flip=False)
 QUICK = Recipe(
@@ -101,6 +105,28 @@ def test_an_impossible_recipe_is_an_error(changes: dict, text: str) -> None:
     assert text in str(caught.value)
     if "training set" in text:
         assert all(name in str(caught.value) for name in TRAINING_SETS)
+
+
+def test_changes_of_a_recipe_may_be_tables() -> None:
+    changed = Recipe().changed(perturbation={"norm": "l2", "radius": 0.5}, augmentation={"jitter": 0.2}, fold=2)
+    assert changed == Recipe(perturbation=Perturbation("l2", 0.5), augmentation=Augmentation(jitter=0.2), fold=2)
+    assert changed.changes["perturbation"] == {"norm": "l2", "radius": 0.5, "steps": 3}
+    assert changed.changed(perturbation=None, augmentation=Augmentation(), fold=None) == Recipe()
+    with pytest.raises(In9Error, match="no norm 'l3'"):
+        Recipe().changed(perturbation={"norm": "l3", "radius": 0.5})
+
+
+def test_weights_keep_the_names_that_they_had(dataset: Dataset, tmp_path: Path) -> None:
+    """Settings that were added later leave no trace in a recipe that does not use them."""
+    assert Recipe().changes == {}
+    settings = {"train_on": "mixed_rand", "epochs": 4, "seed": 3, "augmentation": {"jitter": 0.0}}
+    recipe = Recipe().changed(**settings)
+    assert recipe.changes == settings
+    name = key_of({"content": dataset.hash, "recipe": settings})
+    assert weights_file(tmp_path, recipe, dataset) == tmp_path / f"{name}.safetensors"
+    changes = ({"fold": 0}, {"fold": 1}, {"perturbation": {"norm": "l2", "radius": 1.0}})
+    others = [weights_file(tmp_path, recipe.changed(**change), dataset).stem for change in changes]
+    assert len({name, *others}) == 4
 
 
 def test_balanced_epochs_show_every_class_equally_and_each_image_before_repeats() -> None:
@@ -230,6 +256,32 @@ def test_the_same_recipe_gives_the_same_weights_whatever_ran_before(pool: Pool) 
     assert not same_weights(first, train(replace(recipe, seed=1), pool)[0])
 
 
+def test_training_on_perturbed_images_is_the_same_each_time_and_another(pool: Pool) -> None:
+    recipe = replace(QUICK, epochs=2)
+    weak, strong = (replace(recipe, perturbation=Perturbation("l2", radius)) for radius in (0.25, 2.0))
+    before = torch.get_rng_state()
+    first, losses = train(weak, pool)
+    assert torch.equal(before, torch.get_rng_state())
+    second, again = train(weak, pool)
+    assert losses == again and same_weights(first, second)
+    assert not same_weights(first, train(recipe, pool)[0]) and not same_weights(first, train(strong, pool)[0])
+
+
+def test_perturbed_images_are_harder_to_learn_and_teach_to_withstand_them(pool: Pool) -> None:
+    plain = replace(QUICK, epochs=20, augmentation=STILL)
+    perturbation = Perturbation("linf", 4 / 255)
+    robust = replace(plain, perturbation=perturbation)
+    (first, plain_losses), (second, robust_losses) = train(plain, pool), train(robust, pool)
+    assert np.mean(robust_losses) > np.mean(plain_losses)
+    images, loss_of = pool.images.float() / 255, torch.nn.CrossEntropyLoss()
+    losses = []
+    for model in (first, second):
+        changed = perturbed(model, loss_of, images, pool.labels, perturbation)
+        with torch.inference_mode():
+            losses.append(float(loss_of(model.outputs(changed), pool.labels)))
+    assert losses[1] < losses[0]
+
+
 def stop_after(last: int, how: type[BaseException] = Stopped):
     def on_epoch(epoch: int, loss: float) -> None:
         if epoch == last:
@@ -245,6 +297,8 @@ def stop_after(last: int, how: type[BaseException] = Stopped):
         ({"train_on": "mixed_next", "fresh_backgrounds": False, "schedule": "steps"}, KeyboardInterrupt),
         ({"train_on": "original+only_fg", "fraction": 0.75, "fine": 2}, Stopped),
         ({"architecture": "mobilenet_v3_small", "epochs": 2}, Stopped),  # has dropout
+        ({"perturbation": Perturbation("l2", 0.5, 2)}, Stopped),
+        ({"perturbation": Perturbation("linf", 8 / 255, 2), "train_on": "mixed_rand", "fine": 2}, KeyboardInterrupt),
     ],
 )
 def test_stopped_and_gone_on_with_gives_the_same_weights(

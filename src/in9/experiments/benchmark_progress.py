@@ -167,6 +167,17 @@ def published() -> pd.DataFrame:
     return frame[COLUMNS]
 
 
+def published_networks() -> pd.DataFrame:
+    """The BG-Gap of 326 published networks in one protocol (Hesse et al., 2025), rows as in ``published``.
+
+    Further columns: ``family`` of architectures, ``data`` and ``setup`` of the training.
+    """
+    table = paper.table("published_networks")
+    rows = table.rename(columns={"imagenet_accuracy": "imagenet", "bg_gap": "value"})
+    rows = rows.assign(where=NEWER, images=np.nan, test=GAP, low=np.nan, high=np.nan)
+    return rows[[*COLUMNS, "family", "data", "setup"]]
+
+
 def among_the_papers(score: Score) -> pd.DataFrame:
     """The paper's models of the same kind (1,000 outputs or nine) and this one, by BG-Gap; empty without a BG-Gap.
 
@@ -226,24 +237,44 @@ def by_network(frame: pd.DataFrame) -> pd.DataFrame:
 # --------------------------------------------------------------------------------------------------------- lines
 
 
-def fits(frame: pd.DataFrame) -> pd.DataFrame:
+def fits(frame: pd.DataFrame, scored: Sequence[Score] = (), rule: str = STRICT) -> pd.DataFrame:
     """Least squares of value on ImageNet accuracy for each test set: test, networks, slope, low, high, r.
 
-    Slopes are in points per point of ImageNet accuracy; low and high are the ends of the 95 % t-interval, which holds
-    how the networks scatter about the line, and not which images they were tested on. A test set with fewer than three
-    networks, or whose networks are all equally good on ImageNet, has no row; r is NaN where all values are the same.
+    Slopes are in points per point of ImageNet accuracy; low and high are the ends of the 95 % interval. It says how the
+    networks scatter about the line and, where ``scored`` has the scores by that rule that the frame is of, also how the
+    slope would change with other test images, which all networks share. A test set with fewer than three networks, or
+    whose networks are all equally good on ImageNet, has no row; r is NaN where all values are the same.
     """
     rows = []
     for test, part in _lines(frame):
         line = stats.linregress(part["imagenet"], part["value"])
-        half = _quantile(len(part)) * _error(line, part)
+        half = float(np.hypot(_quantile(len(part)) * _error(line, part), _half_width_by_images(scored, test, rule)))
         rows.append((test, len(part), line.slope, line.slope - half, line.slope + half, line.rvalue))
     return pd.DataFrame(rows, columns=["test", "networks", "slope", "low", "high", "r"])
 
 
-def slopes(frame: pd.DataFrame) -> dict[str, Estimate]:
+def _half_width_by_images(scored: Sequence[Score], test: str, rule: str) -> float:
+    """Half of the 95 % interval of a test set's slope over other test images, for the same networks; 0 without scores.
+
+    The slope is a sum of the networks' accuracies, each with a weight that follows from its accuracy on ImageNet.
+    """
+    if not scored:
+        return 0.0
+    first, _, second = ("mixed_same", "", "mixed_rand") if test == GAP else test.partition(" minus ")
+    apart = np.array([_top1(score.record) for score in scored])
+    apart -= apart.mean()
+    terms = []
+    for score, weight in zip(scored, apart / (apart**2).sum(), strict=True):
+        models = score.predictions(rule)
+        terms += [models.term(first, weight)] + ([models.term(second, -weight)] if second else [])
+    slope = models.sum_of(terms, first).in_percent()
+    return (slope.high - slope.low) / 2
+
+
+def slopes(frame: pd.DataFrame, scored: Sequence[Score] = (), rule: str = STRICT) -> dict[str, Estimate]:
     """The slopes of ``fits`` by test set, as estimates: a hundredth, so that their text is in points per point."""
-    return {fit.test: Estimate(fit.slope / 100, fit.low / 100, fit.high / 100) for fit in fits(frame).itertuples()}
+    lines = fits(frame, scored, rule).itertuples()
+    return {fit.test: Estimate(fit.slope / 100, fit.low / 100, fit.high / 100) for fit in lines}
 
 
 def bands(frame: pd.DataFrame, points: int = 41) -> pd.DataFrame:

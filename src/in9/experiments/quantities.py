@@ -173,9 +173,10 @@ def rise(test: str, minus: str | None = None) -> Reading:
     """
 
     def read(study: Study) -> Estimate:
-        frame = benchmark_progress.measured(benchmark_progress.scores(study))
+        scored = benchmark_progress.scores(study)
+        frame = benchmark_progress.measured(scored)
         frame = benchmark_progress.difference(frame, test, minus) if minus else frame[frame["test"] == test]
-        for slope in benchmark_progress.slopes(frame).values():
+        for slope in benchmark_progress.slopes(frame, scored).values():
             return slope
         raise Untestable("score three networks trained on all of ImageNet with `in9 evaluate`")
 

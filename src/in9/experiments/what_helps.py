@@ -8,7 +8,6 @@ from in9.study.jobs import Job
 from in9.study.profile import Profile
 
 
-
 def _remedies(profile: Profile) -> dict[str, list[Job]]:
     """Mixed-Rand drawn once, as the paper draws it, is read of those seeds that chapter 05 trains anyway."""
     seeds = profile.remedy_seeds or profile.seeds

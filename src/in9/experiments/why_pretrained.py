@@ -21,6 +21,7 @@ EARLIER_RULE = MaskRule(mask_share=(0.35, 0.97))
 """What test masks had to keep in the first edition, as a substitute for somebody who looks at them."""
 NORM_TITLES = {"l2": "robustly, l2", "linf": "robustly, l-infinity"}
 
+
 def level_jobs(profile: Profile, **changes: Any) -> list[Job]:
     """Training on Original with the recipe for what takes many trainings, with further changes and each level seed.
 
@@ -76,15 +77,18 @@ def of_many_trainings(study: Study) -> Study:
     return study.of_profile(study.profile.of_many_trainings)
 
 
-def caveat(sources: Mapping[str, Study]) -> str:
-    """What to know of the record of those experiments: its test images are not the profile's. Empty without such."""
+def caveat(sources: Mapping[str, Study], what: str = "these trainings") -> str:
+    """What to know of the record of those experiments: its test images are not the profile's. Empty without such.
+
+    ``what`` says which numbers of a chapter this is of.
+    """
     record = sources.get("record")
     if record is None or not record.profile.many_trainings:
         return ""
     models = of_many_trainings(record).answers("original")
     low, high = (100 * share for share in EARLIER_RULE.mask_share)
     return (
-        "**In our record these trainings stem from the first edition:** one split of the photographs in place of folds, "
+        f"**In our record {what} stem from the first edition:** one split of the photographs, no folds, "
         f"{len(models.labels['original']):,} test images whose masks had to cover {low:.0f} to {high:.0f} % of their "
         "boxes, and backgrounds drawn once. Compare them with each other, not with the numbers of the other chapters."
     )

@@ -16,9 +16,11 @@ import pandas as pd
 from in9.data.dataset import FOLD
 from in9.data.published import MASKS_FILE, read_published
 from in9.evaluation.adversarial.attacks import Attacks
-from in9.evaluation.estimates import Estimate
+from in9.evaluation.clusters import class_weights
+from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions, gain, gap_change
 from in9.evaluation.records import Record, predictions_of
+from in9.experiments import benchmark_progress
 from in9.experiments.experiment import Experiment
 from in9.experiments.why_pretrained import EARLIER_RULE, SMALLER, level_jobs
 from in9.study.jobs import EVALUATION, TEST_SEED, Job, evaluations, jobs_of
@@ -29,6 +31,10 @@ from in9.training.recipe import IN9L, Recipe
 VALIDATION, CHANGED_MASKS = "validation", "masks"
 PIXELS = (-2, -1, 1, 2)
 """By how many pixels masks are grown, or shrunk where negative."""
+SIZE_BINS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1)
+"""Ends of the intervals of object sizes, shares of the image, in which our images are weighted to ImageNet's."""
+PRETRAINED = "pretrained"
+"""The folder of the committed records of ImageNet's networks, and of the masks of the images that tested them."""
 THIRDS = ("smallest", "middle", "largest")
 """Each class's test images by the size of their objects."""
 
@@ -229,6 +235,73 @@ def _covered(study: Study, models: Predictions) -> np.ndarray | None:
                 left, top, right, bottom = image.box
                 shares.append(mask.sum() / ((right - left) * (bottom - top)))
     return np.array(shares) if len(shares) == len(models.labels["mixed_same"]) else None
+
+
+class AtSizes(NamedTuple):
+    """The BG-Gap that our images would have with objects as large as ImageNet's.
+
+    ``ours`` and ``theirs`` are the mean shares of the image that is foreground in percent, every class counting the
+    same; ``images`` is the number of ImageNet's, ``gap`` the estimate.
+    """
+
+    ours: float
+    theirs: float
+    images: int
+    gap: Estimate
+
+
+def at_imagenet_sizes(study: Study) -> AtSizes | None:
+    """Our test images weighted so that their objects are as large as those of ImageNet's validation images.
+
+    The weight of an image is how much more often ImageNet has an object of its size (``SIZE_BINS``). The interval takes
+    the weights as known. None without records of changed masks, a score of ImageNet's images and their published masks.
+    """
+    models, records = _with_masks(study)
+    imagenet = _imagenet_areas(study)
+    if models is None or imagenet is None:
+        return None
+    areas, labels = areas_of(records), models.labels["mixed_same"]
+    (counts, weights), (theirs, _) = _by_size(areas, labels), _by_size(*imagenet)
+    if (counts == 0).any():
+        return None
+    ratio = (theirs / counts)[np.digitize(areas, SIZE_BINS[1:-1])]
+    terms = [models.term(test, sign) for test, sign in (("mixed_same", 1), ("mixed_rand", -1))]
+    gap = models.sum_of([Term(np.asarray(values) * ratio, drawn) for values, drawn in terms], "mixed_same")
+    mean = float((class_weights(imagenet[1]) * imagenet[0]).sum())
+    return AtSizes(100 * float((weights * areas).sum()), 100 * mean, len(imagenet[0]), gap)
+
+
+def _by_size(areas: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of images in each of ``SIZE_BINS``, and the weight of each image, every class counting the same."""
+    weights = class_weights(labels)
+    return np.histogram(areas, SIZE_BINS, weights=weights)[0], weights
+
+
+def _imagenet_areas(study: Study) -> tuple[np.ndarray, np.ndarray] | None:
+    """The share of each of the images of ``benchmark_progress.scores`` that is foreground, and their classes.
+
+    None unless the project has published their masks.
+    """
+    path, scored = study.workspace.published(PRETRAINED), benchmark_progress.scores(study)
+    if path is None or not scored:
+        return None
+    published, labels = read_published(path), scored[0].predictions().labels["original"]
+    masks = [published.mask(name) for name, image in published.images.items() if image.split == "test"]
+    areas = [_in_crop(mask).mean() for mask in masks if mask is not None]
+    same = published.hash == scored[0].record.data and len(areas) == len(labels)
+    return (np.array(areas), labels) if same else None
+
+
+def _in_crop(mask: np.ndarray) -> np.ndarray:
+    """What of a mask, bool [height, width], is seen after the resize to 256 pixels and the cut to 224."""
+    side = round(min(mask.shape) * 224 / 256)
+    top, left = ((length - side) // 2 for length in mask.shape)
+    return mask[top : top + side, left : left + side]
+
+
+def as_text(row: pd.Series) -> str:
+    """A row of ``object_sizes`` or ``mask_changes`` in words: its number with its interval."""
+    return f"{row['value']:z.1f} [{row['low']:z.1f}, {row['high']:z.1f}]"
 
 
 def areas_of(records: Sequence[Record]) -> np.ndarray:

@@ -64,8 +64,12 @@ def cell(value: Any, digits: int = 1) -> str:
     return f"{float(value):z.{digits}f}" if isinstance(value, Real) else str(value)
 
 
-def table(rows: Sequence[Mapping[str, Any]], digits: int = 1) -> Any:
-    """A Markdown table from rows of the same keys; columns of numbers are set to the right."""
+def table(rows: Sequence[Mapping[str, Any]], digits: int = 1, nothing: str = "There is no record of this yet.") -> Any:
+    """A Markdown table from rows of the same keys; columns of numbers are set to the right.
+
+    Without rows it is a table of one cell, which says ``nothing``: where a page expects a table, there must be one.
+    """
+    rows = rows or [{nothing: NOTHING}]
     columns = list(rows[0])
     firsts = [next((row[column] for row in rows if row[column] is not None), "") for column in columns]
     marks = [":--" if isinstance(value, str) else "--:" for value in firsts]

@@ -287,10 +287,13 @@ class Study:
         predictions, recipe = self.predictions(recipes), recipes[0]
         model, number = predictions.models[0], len(recipes)
         seconds = predictions.seconds / len(predictions.models)
+        networks = "one seed" if number == 1 else f"{number} seeds"
+        if profile.split.folds:
+            networks = f"a network for each of {number} folds"
         stored = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
             f"{recipe.epochs} epochs on {model.training['images']:,} images "
-            f"({'one seed' if number == 1 else f'{number} seeds'}); training and testing one took {seconds:,.0f} s on "
+            f"({networks}); training and testing one took {seconds:,.0f} s on "
             f"{model.provenance['gpu'] or model.provenance['processor']}."
         )

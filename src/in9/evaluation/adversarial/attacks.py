@@ -133,7 +133,8 @@ class Attacks:
 
     def minus(self, other: Attacks, rule: str = "targeted") -> estimates.Estimate:
         """The share of vulnerable foregrounds less the other models', on the same foregrounds and backgrounds."""
-        if not np.array_equal(self.labels, other.labels):
+        folds = [[] if each.folds is None else each.folds.tolist() for each in (self, other)]
+        if not np.array_equal(self.labels, other.labels) or folds[0] != folds[1]:
             raise ValueError("the two records are of different foregrounds")
         flags = [each.parts[-1][1][rule][:, None].astype(float) for each in (self, other)]
         return estimates.balanced_mean([estimates.Term(flags[0] - flags[1])], self.labels, self.folds)

@@ -31,6 +31,7 @@ TABLES = (
     "adversarial",  # per target class: fooled by any background (rank 0), the five best (1 = best)
     "attack",  # headline numbers of adversarial backgrounds, with the rule that defines them
     "fine_grained",  # table 3: which of three predictions is right in each category
+    "published_networks",  # ImageNet accuracy and BG-Gap of 326 networks after Hesse et al. 2025, with family and data
     "newer_models",  # ImageNet accuracy and BG-Gap after Hesse et al. 2025, one model per row
     "other_results",  # others' results on the variants; its tests include "bg_gap" and "worst_group"
     "sizes",  # images and classes of each dataset
