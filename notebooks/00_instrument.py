@@ -64,8 +64,9 @@ tables.markdown(
     f"Each of the {len(dial)} positions has {options.source_options['per_class']} drawn images a class, of "
     f"{options.source_options['image_size']} x {options.source_options['image_size']} pixels, and trains a "
     f"`{options.recipe.architecture}` for {options.recipe.epochs} epochs with {len(options.seeds)} "
-    f"{'seed' if len(options.seeds) == 1 else 'seeds'}. A profile of photographs uses the same drawn images here. Intervals take into account that test images "
-    "are few, that an image serves as an object once and as a background several times, and that networks differ."
+    f"{'seed' if len(options.seeds) == 1 else 'seeds'}. A profile of photographs uses the same drawn images here. "
+    "Intervals take into account that test images are few, that an image serves as an object once and as a background "
+    "several times, and that networks differ."
 )
 
 # %% [markdown]

@@ -83,8 +83,8 @@ tables.glue(
 tables.markdown(f"Profile `{profile}`. {study.profile.about}")
 
 # %% [markdown]
-# {numref}`fig-variants` shows one test image of each class in all eight variants. The object keeps its place and size;
-# nothing is blended. In the mixed variants the mask decides what is foreground. The authors' script decides by colour
+# {numref}`fig-variants` shows the first test image of each class in all eight variants. The images are not chosen by hand, and
+# on photographs not every mask is without fault. The object keeps its place and size; nothing is blended. In the mixed variants the mask decides what is foreground. The authors' script decides by colour
 # and lets the new background show through wherever the object itself is exactly black; `faithful=True` does the same.
 
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
@@ -114,8 +114,8 @@ tables.table([{"outcome": name} | {split: int(row[split]) for split in splits} f
 # of them ({numref}`tab-verdicts`). An independent second look at {glue:text}`again` of these masks agreed on
 # {glue:text}`again_agreed`. Contact sheets hide small faults: of {glue:text}`larger` tested masks that were shown larger,
 # about {glue:text}`larger_good` were good. A rejected image is not tested. It stays among the training images, as in the
-# paper. The same holds for {glue:text}`masks_not_seen:,` images at whose masks nobody looked: those set apart for validation,
-# and part of the two largest classes.
+# paper. Nobody looked at {glue:text}`masks_not_seen:,` further masks, those of the images for validation and a part of the two
+# largest classes. These images are not tested, either.
 
 # %% table={"caption": "What was said of the masks of our photographs that pass the rules.", "name": "tab-verdicts"} tags=["hide-input"]
 said = {"good": good} | looked_at | {"not looked at": not_seen}

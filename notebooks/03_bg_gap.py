@@ -124,9 +124,9 @@ tables.side_by_side("trained on, p-value of McNemar's test", names, {}, p_values
 # ## Small objects, large gaps
 #
 # Where the object fills the image, little background is left to mislead. {numref}`fig-sizes` splits the test images of each
-# class into three parts of equal number, by the share of the image that is the object. Where it is {glue:text}`small_share:.0f` %
-# of the image on average, the gap is {glue:text}`small_gap` points; where it is {glue:text}`large_share:.0f` %,
-# {glue:text}`large_gap`. The paper does not say how large its objects are.
+# class into three parts of equal number, by the share of the image that is the object. On our photographs,
+# where it is {glue:text}`small_share:.0f` % of the image on average, the gap is {glue:text}`small_gap` points; where it is
+# {glue:text}`large_share:.0f` %, {glue:text}`large_gap`. The paper does not say how large its objects are.
 
 # %% mystnb={"figure": {"caption": "BG-Gap after training on Original against the size of the object: each class's third with the smallest, middle and largest objects; bands are 95 % intervals, the dotted line is the paper's gap over all its images.", "name": "fig-sizes"}, "image": {"alt": "A line that falls from left to right, with three points: the BG-Gap of the third of the images with the smallest objects is the largest, and near the paper's; that of the third with the largest objects is the smallest."}} tags=["hide-input"]
 frame = pd.concat([part.assign(series=origin) for origin, part in sizes.items()])

@@ -169,8 +169,8 @@ printed = {
 }
 labels = {
     "targeted": "vulnerable, targeted",
-    "extrapolated": f"the same, extrapolated to {paper_backgrounds:,} backgrounds",
-    "right": "the same, of objects that are right on Original",
+    "extrapolated": f"vulnerable, targeted, extrapolated to {paper_backgrounds:,} backgrounds",
+    "right": "vulnerable, targeted, of objects that are right on Original",
     "untargeted": "vulnerable, untargeted",
     "challenge": "challenge accuracy",
     "accuracy": "accuracy on Original",
@@ -239,6 +239,8 @@ tables.side_by_side(
 #   detail and training have to do with it.
 # - **Few kinds of things.** Classes of our photographs with but a kind or two ({glue:text}`few_kinds`; see {doc}`/01_dataset`)
 #   have few backgrounds, too. What the tables say of them is about these kinds of backgrounds.
+# - **Objects beyond their box.** Some of the strongest backgrounds of our photographs seem to show the object itself, such as
+#   the pipes of an organ: the object reaches beyond its box. Such a picture is a background only in name.
 # - **Best of many.** The best backgrounds are picked and scored on the same objects, which flatters them; the fewer
 #   objects, the more. In the paper each is scored on {glue:text}`paper_per_background:,.0f` objects, in our record on about
 #   {glue:text}`per_background`, and our five best are those of all folds together. So it is no surprise that most of our five

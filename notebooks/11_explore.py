@@ -2,7 +2,8 @@
 # # Explore
 #
 # Put an object on another image's background, and see what two classifiers make of it: one was trained on Original, the
-# other on Mixed-Rand. Opened in JupyterLab (see {doc}`/how_to_run`), this page computes at each change, for any two test
+# other on Mixed-Rand with backgrounds drawn anew in each epoch. Where images are in folds, both have left out the first, and
+# its images are the ones to choose from. Opened in JupyterLab (see {doc}`/how_to_run`), this page computes at each change, for any two test
 # images; the page of the rendered book holds the answers for one object of each class on one background of each.
 # Nothing here was chosen by hand, and nothing is an estimate: one picture shows what can happen, and the other chapters
 # say how often it does.

@@ -117,7 +117,6 @@ tables.glue(
     rule_kept=row_of(rules[lead], "rule", "kept by it")["gap"],
     rule_small=row_of(rules[lead], "rule", "mask too small for it")["gap"],
     rule_small_share=row_of(rules[lead], "rule", "mask too small for it")["share"],
-    remains=remains,
     paper_epochs=paper.fact("recipe_epochs").value,
     paper_pixels=paper.fact("recipe_crop").value,
     data_name=study.profile.name,
@@ -302,6 +301,9 @@ tables.table(
     ]
 )
 
+# %% tags=["hide-input"]
+tables.markdown(remains)
+
 # %% [markdown]
 # ## Attacks
 #
@@ -378,9 +380,9 @@ tables.table(rows)
 #   object's class on every new one. A tight mask makes the object smaller, which is again the first suspect.
 # - **Few images.** Their number moves accuracy most, and the paper has more: compare the rows of
 #   {doc}`/02_backgrounds_suffice` for Original and IN-9L, too.
-# - **How much that explains.** {glue:text}`remains`
-# - **What remains.** The suspects overlap, so what they add must not be added up, and none of the others moves the gap clearly.
-#   The distance of accuracy stays, too: it needs more images and more detail than we have.
+# - **What remains.** Where ImageNet's own sizes are known, the section on size says how much of the distance they explain: a good
+#   part, and not all. The suspects overlap, so what they add must not be added up, and of the others only masks that are too
+#   tight or too wide move the gap clearly. The distance of accuracy stays, too: it needs more images and more detail than we have.
 # - **Not tried.** More detail than our images have, a ResNet-50 trained for {glue:text}`paper_epochs:.0f` epochs, and the
 #   authors' own masks. Profile `paper` does the first two with your copy of ImageNet and a GPU ({doc}`/how_to_run`).
 # - **Halving and doubling.** What halving the side of our images costs need not be what doubling it would bring, which is the

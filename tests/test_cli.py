@@ -184,7 +184,7 @@ def test_masks_are_found_anew_where_that_is_asked_for(
     assert same == (dataset.settings == Dataset(first).settings)
 
 
-def test_published_masks_of_other_settings_are_left_alone(run, tmp_path: Path, tiny: Path, first: Path) -> None:
+def test_published_masks_of_other_settings_are_left_alone(run, tmp_path: Path, tiny: Path) -> None:
     published = tmp_path / "home" / "records" / "tiny" / MASKS_FILE
     text = json.loads(gzip.decompress(published.read_bytes()))
     text["settings"]["source_settings"] = {"cropped": True}
@@ -221,7 +221,7 @@ def test_published_masks_of_other_images(run, tmp_path: Path, tiny: Path, first:
     assert f"{published} is damaged, or no published {MASKS_FILE}; fetch it again" in err
 
 
-def test_folds_that_cannot_be(run, tmp_path: Path, tiny: Path, first: Path) -> None:
+def test_folds_that_cannot_be(run, tmp_path: Path, tiny: Path) -> None:
     status, _, err = run("build", "tiny-imagenet", tmp_path / "out", "--archive", tiny, "--folds", 9, "--workers", 1)
     one_sentence(status, err.splitlines(keepends=True)[-1])
     assert "has no image of" in err and "take fewer folds" in err

@@ -449,7 +449,8 @@ def test_the_chapter_runs_with_what_there_is(
     text = " ".join(cell.source for cell in CHAPTER.read().cells if cell.cell_type == "markdown")
     for name in {part.split("`")[1].split(":")[0] for part in text.split("{glue:text}")[1:]}:
         assert name in glued, name
-    slopes, networks = written[-2:]
+    slopes, by_rule, networks = written[-3:]
+    assert ("| Original |" in by_rule) == bool(places)
     assert "| photographs for each | 4,050 |" in slopes and "nan" not in slopes + networks
     assert ("single (this run) | 70.0 | 2,000 |" in networks) == (have == "one here")
     assert networks.count("(our record)") == 4 * ("pretrained" in places)

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -26,17 +26,16 @@ from in9.data.boxes import Crop, tile_image
 from in9.data.dataset import FORMAT, Dataset
 from in9.data.masks import find_mask
 from in9.data.processes import interrupts_blocked, start_worker
-from in9.data.published import GOOD, MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
-from in9.data.source import Example, Rejected, Source, balanced
-from in9.data.splits import Split, assign_splits, deal_into_folds, thumbnail
+from in9.data.published import MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
+from in9.data.source import Example, Rejected, Source
+from in9.data.splits import Split, assign_splits, balance, deal_into_folds, rejection, require_classes, thumbnail
 from in9.errors import In9Error, plain_disk_errors
 from in9.files import hash_of_file, key_of, one_writer, plain, sync, written_whole
 from in9.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
-    import pandas as pd  # takes a second to import, and the workers do without
+    pass  # takes a second to import, and the workers do without
 
-NOT_LOOKED_AT = "not looked at"
 BLOCK = 32
 """How many images a worker does at a time. With fewer, workers finish more evenly and a stopped build loses less."""
 
@@ -263,10 +262,10 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
         raise In9Error(f"No image could be used: {'; '.join(reasons)}.")
     published: list[Any] | None = table.pop("published").tolist() if "published" in table else None
     if getattr(source, "balances", False):
-        _balance(table, settings["seed"])
+        balance(table, settings["seed"])
     if verdicts := getattr(source, "verdicts", {}):
-        table["rejected"] = [_rejection(verdicts, *image) for image in zip(table["id"], table["accepted"], strict=True)]
-    _require_classes(table, unusable, ("train",) if folds else ("train", "test"))
+        table["rejected"] = [rejection(verdicts, *image) for image in zip(table["id"], table["accepted"], strict=True)]
+    require_classes(table, unusable, ("train",) if folds else ("train", "test"))
     if deal:
         deal_into_folds(table, np.concatenate(thumbnails), folds, settings["seed"])
     elif published_splits is not None:
@@ -299,37 +298,3 @@ def _join(source: Source, settings: dict[str, Any], paths: Sequence[Path], work:
     # A process that was killed may have left a partial file of a block.
     for path in (*paths, *work.glob("*.writing"), work / "settings.json"):
         path.unlink()
-
-
-def _balance(table: pd.DataFrame, seed: int) -> None:
-    """Keep the same number of accepted images of each class in each split, chosen by hashed id; the rest are not."""
-    for _, accepted in table[table["accepted"]].groupby("split"):
-        kept = balanced({label: ids.tolist() for label, ids in accepted.groupby("label")["id"]}, seed)
-        removed = accepted.index[~accepted["id"].isin(kept)]
-        table.loc[removed, ["accepted", "reason"]] = [False, "removed to balance the classes"]
-
-
-def _rejection(verdicts: Mapping[str, str], identifier: str, accepted: bool) -> str:
-    """Why an accepted image is not tested although its mask keeps the rules, after those who looked at it; or empty."""
-    verdict = verdicts.get(identifier, NOT_LOOKED_AT) if accepted else GOOD
-    return "" if verdict == GOOD else verdict
-
-
-def _require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]], splits: Sequence[str]) -> None:
-    """Raise In9Error unless each of the splits has an image of each class to use; ``train`` only if it has any image.
-
-    To train on, an image must be accepted; to test on, those who looked at it must not have rejected it, either.
-    """
-    present = {*table["split"], *(image["split"] for image in unusable), "test"}
-    for split in splits:
-        usable, but = table["accepted"], ""
-        if split == "test" and "rejected" in table:
-            usable = usable & (table["rejected"] == "")
-            but = " (an image whose mask nobody has looked at is not tested)"
-        labels = set(table[(table["split"] == split) & usable]["label"])
-        missing = [name for label, name in enumerate(CLASS_NAMES) if label not in labels]
-        if split in present and missing:
-            raise In9Error(
-                f"The {split} split has no accepted example of {', '.join(missing)}{but}; "
-                "every class needs one: give more images."
-            )

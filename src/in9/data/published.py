@@ -20,15 +20,13 @@ import numpy as np
 
 from in9.data.dataset import FOLD, SPLITS
 from in9.data.source import Box, Example, Photo, Rejected, Source
-from in9.data.splits import Split
+from in9.data.splits import GOOD, Split
 from in9.errors import In9Error, reason
 from in9.files import plain, written_whole
 
 PUBLISHED_FORMAT = 1
 MASKS_FILE = "masks.json.gz"
 """The published file of a dataset, in its folder; the dataset itself does without it."""
-GOOD = "good"
-"""What is said of a mask by somebody who looked at it and had nothing against it."""
 _SETTINGS = {"source": str, "source_settings": dict, "image_size": int, "rules": dict, "seed": int, "split": dict}
 """The settings that a published file must have, and their types."""
 

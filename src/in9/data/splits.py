@@ -1,15 +1,15 @@
-"""Which images are for training, for validation and for testing; or for five-fold cross-fitting."""
+"""Which images are for training, validation and testing, or dealt into folds for cross-fitting; which are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from in9.data.dataset import FOLD
-from in9.data.source import Example
+from in9.data.source import Example, balanced
 from in9.errors import In9Error
 from in9.seeds import digest
 from in9.taxonomy import CLASS_NAMES
@@ -17,6 +17,8 @@ from in9.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers of a build do without
 
+GOOD, NOT_LOOKED_AT = "good", "not looked at"
+"""What is said of a mask by somebody who has nothing against it, and of one that nobody has looked at."""
 THUMBNAIL = 16
 """The side of the grey images that are compared to find near duplicates, in pixels."""
 SAME_SCENE = 0.97
@@ -110,4 +112,38 @@ def deal_into_folds(table: pd.DataFrame, thumbnails: np.ndarray, folds: int, see
         if missing:
             raise In9Error(
                 f"Fold {fold} has no image of {', '.join(missing)} to test; give more images, or take fewer folds."
+            )
+
+
+def balance(table: pd.DataFrame, seed: int) -> None:
+    """Keep the same number of accepted images of each class in each split, chosen by hashed id; the rest are not."""
+    for _, accepted in table[table["accepted"]].groupby("split"):
+        kept = balanced({label: ids.tolist() for label, ids in accepted.groupby("label")["id"]}, seed)
+        removed = accepted.index[~accepted["id"].isin(kept)]
+        table.loc[removed, ["accepted", "reason"]] = [False, "removed to balance the classes"]
+
+
+def rejection(verdicts: Mapping[str, str], identifier: str, accepted: bool) -> str:
+    """Why an accepted image is not tested although its mask keeps the rules, after those who looked at it; or empty."""
+    verdict = verdicts.get(identifier, NOT_LOOKED_AT) if accepted else GOOD
+    return "" if verdict == GOOD else verdict
+
+
+def require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]], splits: Sequence[str]) -> None:
+    """Raise In9Error unless each of the splits has an image of each class to use; ``train`` only if it has any image.
+
+    To train on, an image must be accepted; to test on, those who looked at it must not have rejected it, either.
+    """
+    present = {*table["split"], *(image["split"] for image in unusable), "test"}
+    for split in splits:
+        usable, but = table["accepted"], ""
+        if split == "test" and "rejected" in table:
+            usable = usable & (table["rejected"] == "")
+            but = " (an image whose mask nobody has looked at is not tested)"
+        labels = set(table[(table["split"] == split) & usable]["label"])
+        missing = [name for label, name in enumerate(CLASS_NAMES) if label not in labels]
+        if split in present and missing:
+            raise In9Error(
+                f"The {split} split has no accepted example of {', '.join(missing)}{but}; "
+                "every class needs one: give more images."
             )

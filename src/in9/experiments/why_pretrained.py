@@ -88,7 +88,7 @@ def caveat(sources: Mapping[str, Study], what: str = "these trainings") -> str:
     models = of_many_trainings(record).answers("original")
     low, high = (100 * share for share in EARLIER_RULE.mask_share)
     return (
-        f"**In our record {what} stem from the first edition:** one split of the photographs, no folds, "
+        f"In our record {what} stem from the **first edition**: one split of the photographs, no folds, "
         f"{len(models.labels['original']):,} test images whose masks had to cover {low:.0f} to {high:.0f} % of their "
         "boxes, and backgrounds drawn once. Compare them with each other, not with the numbers of the other chapters."
     )
@@ -99,7 +99,7 @@ def robust_rows(study: Study) -> list[dict[str, Any]]:
     found, rows = ROBUST.read(study), []
     for norm, models in found.items() if "none" in found else ():
         perturbation = study.profile.perturbations.get(norm)
-        title = f"{NORM_TITLES[perturbation['norm']]}, radius {perturbation['radius']:g}" if perturbation else "plainly"
+        title = _robustly(perturbation) if perturbation else "plainly"
         rows.append(
             {
                 "trained on Original": title,
@@ -109,6 +109,12 @@ def robust_rows(study: Study) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _robustly(perturbation: Mapping[str, Any]) -> str:
+    """A robust training in words; the largest change of a pixel in grey levels."""
+    norm, radius = perturbation["norm"], perturbation["radius"]
+    return f"{NORM_TITLES[norm]}, radius {f'{255 * radius:.0f}/255' if norm == 'linf' else f'{radius:g}'}"
 
 
 def imagenet_rows(study: Study) -> list[dict[str, Any]]:

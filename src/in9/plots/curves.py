@@ -75,11 +75,16 @@ def _band(axis: Axes, part: pd.DataFrame, across: str, look: Look) -> None:
 
 
 def _ticks_across(axis: Axes, numbers: Iterable[float], logarithmic: bool) -> None:
-    """Ticks at these numbers; on a logarithmic axis, only at those that have room."""
+    """Ticks at these numbers, but only at those that have room."""
     ticks = sorted(set(map(float, numbers)))
     if logarithmic:
         axis.set_xscale("log")
         ticks = [tick for place, tick in enumerate(ticks) if place == 0 or tick > 1.3 * ticks[place - 1]]
+    else:
+        room, ticks, every = 0.07 * (ticks[-1] - ticks[0]), ticks[:1], ticks[1:]
+        for tick in every:
+            if tick - ticks[-1] >= room:
+                ticks.append(tick)
     axis.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
     axis.minorticks_off()
 
@@ -137,9 +142,14 @@ def _names_beside_crosses(axis: Axes, frame: pd.DataFrame) -> None:
     options = WORDS | {"bbox": box, "linespacing": 1.0}
     names = [textwrap.fill(WAY_LOOKS[way]["label"], 22) for way in frame["training"]]
     heights = moved_apart(frame["gap"], [0.07 * (high - low) * (1.2 + name.count("\n")) for name in names])
+    left, right = axis.get_xlim()
     for row, height, name in zip(frame.itertuples(), heights, names, strict=True):
-        on_the_left = row.accuracy < sum(axis.get_xlim()) / 2
-        end, away, side = (row.accuracy_high, 7, "left") if on_the_left else (row.accuracy_low, -7, "right")
+        width = 0.016 * (right - left) * max(map(len, name.split("\n")))
+        beside = frame[(frame["gap"] - height).abs() < 0.06 * (high - low)]["accuracy"]  # what a name may cover
+        covers = beside.between(row.accuracy - width, row.accuracy, inclusive="left").any()
+        room = row.accuracy + width < right and not beside.between(row.accuracy, row.accuracy + width, "right").any()
+        to_the_right = row.accuracy < (left + right) / 2 or (covers and room)
+        end, away, side = (row.accuracy_high, 7, "left") if to_the_right else (row.accuracy_low, -7, "right")
         place = (row.accuracy if np.isnan(end) else end, height)
         axis.annotate(name, place, (away, 0), ha=side, color=WAY_LOOKS[row.training]["color"], **options)
 
