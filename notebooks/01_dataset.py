@@ -83,9 +83,10 @@ tables.glue(
 tables.markdown(f"Profile `{profile}`. {study.profile.about}")
 
 # %% [markdown]
-# {numref}`fig-variants` shows the first test image of each class in all eight variants. The images are not chosen by hand, and
-# on photographs not every mask is without fault. The object keeps its place and size; nothing is blended. In the mixed variants the mask decides what is foreground. The authors' script decides by colour
-# and lets the new background show through wherever the object itself is exactly black; `faithful=True` does the same.
+# {numref}`fig-variants` shows the first test image of each class in all eight variants. The images are not chosen by hand,
+# and on photographs not every mask is without fault. The object keeps its place and size; nothing is blended. In the mixed
+# variants the mask decides what is foreground. The authors' script decides by colour and lets the new background show
+# through wherever the object itself is exactly black; `faithful=True` does the same.
 
 # %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
 style.use("jpeg")
@@ -166,8 +167,8 @@ tables.side_by_side(
 #
 # - **Resolution.** The paper's images have {glue:text}`pixels:.0f` pixels a side; Tiny ImageNet's
 #   {cite:p}`le2015tiny` are far smaller. GrabCut has less to work with, and fails on more of them.
-# - **Number of images.** Each of our networks trains on {glue:text}`train_share:.0f` % as many photographs as the paper's. {doc}`/12_why_we_differ` tries what the
-#   number of images changes.
+# - **Number of images.** Each of our networks trains on {glue:text}`train_share:.0f` % as many photographs as the paper's.
+#   {doc}`/12_why_we_differ` tries what the number of images changes.
 # - **Cleaning.** The paper's authors looked at every test image themselves. They also left out images where another object of
 #   the class stands outside the box; nobody looked for that here.
 # - **Tiles.** The authors' tiles to the right of a box and below it begin on the last column or row of the box; ours

@@ -136,7 +136,7 @@ tables.side_by_side(
 # ## Try it yourself
 #
 # Look at one training set more closely: `study.answers("mixed_next").accuracy("only_bg_t")`. Why does training on Mixed-Next,
-# where the background always names the *next* class, do worse than chance on Only-BG-T?
+# where the background always names the *next* class, do worse than chance on Only-BG-T in the paper?
 #
 # ## Next
 #

@@ -41,7 +41,7 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9.experiments import benchmark_progress, controls, paper
+from in9.experiments import benchmark_progress, controls, network_lines, paper
 from in9.plots import curves, style, tables
 from in9.scoring.score import RESTRICTED, SCORING_RULES
 from in9.taxonomy import TITLES
@@ -57,9 +57,9 @@ frames = {"paper": published[published["where"] == benchmark_progress.TABLE2]}
 frames |= {origin: benchmark_progress.measured(found) for origin, found in scored.items() if found}
 spaces = (("mixed_rand", "only_bg_t"), ("mixed_rand", "mixed_next"))
 fitted = {o: pd.concat([f, *(benchmark_progress.difference(f, *pair) for pair in spaces)]) for o, f in frames.items()}
-slopes = {origin: benchmark_progress.slopes(frame, scored.get(origin, ())) for origin, frame in fitted.items()}
+slopes = {origin: network_lines.slopes(frame, scored.get(origin, ())) for origin, frame in fitted.items()}
 by_rule = {
-    (name, rule): benchmark_progress.slopes(benchmark_progress.measured(found, rule), found, rule)
+    (name, rule): network_lines.slopes(benchmark_progress.measured(found, rule), found, rule)
     for name, found in (*scored.items(), ("enlarged", larger))
     for rule in SCORING_RULES
 }
@@ -87,7 +87,7 @@ tables.glue(
     restricted_gap=restricted.text(2) if restricted else tables.NOTHING,
     restricted_verdict=includes(restricted) if restricted else "not known",
     many_networks=len(many),
-    many_slope=benchmark_progress.slopes(many)["bg_gap"].text(2),
+    many_slope=network_lines.slopes(many)["bg_gap"].text(2),
     networks=size(lead, "model"),
     images=images[lead],
     **{f"paper_{test}": slopes["paper"][test].text(2) for test in headline},
@@ -119,7 +119,7 @@ looks = {"paper": style.ORIGIN_LOOKS["paper"], "readme": readme, **style.ORIGIN_
 series = frames | ({"enlarged": benchmark_progress.measured(larger)} if larger else {})
 points = pd.concat([frame.assign(series=name) for name, frame in series.items()])
 points = pd.concat([points, published[published["where"] == benchmark_progress.README].assign(series="readme")])
-bands = pd.concat([benchmark_progress.bands(frame).assign(series=name) for name, frame in series.items()])
+bands = pd.concat([network_lines.bands(frame).assign(series=name) for name, frame in series.items()])
 
 
 def panel(test):
@@ -150,7 +150,7 @@ curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG
 def cells(origin):
     if origin not in frames:
         return {}
-    found = benchmark_progress.fits(fitted[origin]).set_index("test")["r"]
+    found = network_lines.fits(fitted[origin]).set_index("test")["r"]
     rows = {test: f"{tables.cell(slopes[origin][test], 2)}, r = {tables.cell(r, 2)}" for test, r in found.items()}
     return {"networks": f"{size(origin, 'model')}", "images": images[origin]} | rows
 

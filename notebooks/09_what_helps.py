@@ -1,8 +1,8 @@
 # %% [markdown]
 # # What helps?
 #
-# Training on Mixed-Rand lowers the BG-Gap and costs accuracy on whole images. There is a better bargain: show each image whole
-# in one half of the epochs and on a random background in the other. That lowers the gap from {glue:text}`gap_original` to
+# Training on Mixed-Rand lowers the BG-Gap and costs accuracy on whole images. Is there a better bargain? Each image can be shown
+# whole in one half of the epochs and on a random background in the other. That takes the gap from {glue:text}`gap_original` to
 # {glue:text}`gap_half` points and changes accuracy on Original by {glue:text}`gain_half` points, where training on
 # Mixed-Rand alone changes it by {glue:text}`gain_mixed_rand`. Training on Original and then retraining the last layer alone on
 # Mixed-Rand gives a gap of {glue:text}`gap_head` points and changes accuracy by {glue:text}`gain_head`. (In brackets: 95 %

@@ -43,7 +43,7 @@ import pandas as pd
 
 import in9
 from in9.evaluation.predictions import gain
-from in9.experiments import paper, why_pretrained, why_we_differ
+from in9.experiments import masks_and_sizes, paper, why_pretrained, why_we_differ
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.why_pretrained import EARLIER_RULE
 from in9.experiments.why_we_differ import AS_IT_IS, EVERY_BACKGROUND, LEVELS, SUSPECTS, TRIALS
@@ -62,16 +62,16 @@ theirs = {test: float(published[test]) for test in ("original", "only_bg_t")} | 
 # What explains the distance from the paper is asked of photographs: of the record where this run has none.
 lead = study.origin if study.profile.real else next(iter(sources))
 own = {origin: source.answers("original") for origin, source in sources.items()}
-thirds = {origin: why_we_differ.object_sizes(source) for origin, source in sources.items()}
-masks = {origin: why_we_differ.mask_changes(source) for origin, source in sources.items()}
-rules = {origin: why_we_differ.mask_rules(source) for origin, source in sources.items()}
+thirds = {origin: masks_and_sizes.object_sizes(source) for origin, source in sources.items()}
+masks = {origin: masks_and_sizes.mask_changes(source) for origin, source in sources.items()}
+rules = {origin: masks_and_sizes.mask_rules(source) for origin, source in sources.items()}
 
 
 def row_of(frame, column, value):
     """The row of a frame with this value; dashes where there is none."""
     found = frame[frame[column] == value]
     if len(found):
-        return {"share": f"{found.iloc[0]['share']:.0f}", "gap": why_we_differ.as_text(found.iloc[0])}
+        return {"share": f"{found.iloc[0]['share']:.0f}", "gap": masks_and_sizes.as_text(found.iloc[0])}
     return {"share": tables.NOTHING, "gap": tables.NOTHING}
 
 
@@ -84,7 +84,7 @@ def parts_of(found):
 
 
 OF_ONE_SPLIT = "the recipes, less detail, fewer images and the attacks on such networks"
-sizes = why_we_differ.at_imagenet_sizes(sources[lead])
+sizes = masks_and_sizes.at_imagenet_sizes(sources[lead])
 remains = "ImageNet's own sizes are not known here."
 if sizes:
     away = theirs["gap"] - own[lead].gap().in_percent().value
@@ -106,11 +106,11 @@ tables.glue(
     own_gap=own[lead].gap(),
     low_images=parts.get("images", tables.NOTHING).removesuffix(" of the images"),
     **{f"images_{quantity}": added.get((quantity, "images"), "(not tried)") for quantity in ("original", "gap")},
-    **{f"gap_{third}": row_of(thirds[lead], "third", third)["gap"] for third in why_we_differ.THIRDS},
-    **{f"share_{third}": row_of(thirds[lead], "third", third)["share"] for third in why_we_differ.THIRDS},
-    masks_pixels=-min(why_we_differ.PIXELS),
-    masks_tight=row_of(masks[lead], "pixels", min(why_we_differ.PIXELS))["gap"],
-    masks_wide=row_of(masks[lead], "pixels", max(why_we_differ.PIXELS))["gap"],
+    **{f"gap_{third}": row_of(thirds[lead], "third", third)["gap"] for third in masks_and_sizes.THIRDS},
+    **{f"share_{third}": row_of(thirds[lead], "third", third)["share"] for third in masks_and_sizes.THIRDS},
+    masks_pixels=-min(masks_and_sizes.PIXELS),
+    masks_tight=row_of(masks[lead], "pixels", min(masks_and_sizes.PIXELS))["gap"],
+    masks_wide=row_of(masks[lead], "pixels", max(masks_and_sizes.PIXELS))["gap"],
     rule_low=100 * EARLIER_RULE.mask_share[0],
     rule_high=100 * EARLIER_RULE.mask_share[1],
     rule_paper=100 * paper.fact("rule_mask_share_low").value,
@@ -216,8 +216,9 @@ def numbers(origin):
     models, made_of = own[origin], parts_of(levels[origin])
     ours = {quantity: models.gap() if quantity == "gap" else models.accuracy(quantity) for quantity in quantities}
     yield line("as in the other chapters", ours, origin)
-    away = {quantity: theirs[quantity] - ours[quantity].in_percent().value for quantity in quantities}
-    yield line("the paper less that", away, origin)
+    if sources[origin].profile.real:  # drawn images are not meant to be like the paper's
+        away = {quantity: theirs[quantity] - ours[quantity].in_percent().value for quantity in quantities}
+        yield line("the paper less that", away, origin)
     undone = {
         "training": "the profile's recipe for a lighter one",
         "detail": f"all of the detail for {made_of.get('detail', '')}",
@@ -252,7 +253,7 @@ tables.table(
         {
             "masks grown by, pixels": f"{row['pixels']:+d}".replace("+0", "0"),
             "foreground, %": row["share"],
-            "BG-Gap, points": why_we_differ.as_text(row),
+            "BG-Gap, points": masks_and_sizes.as_text(row),
             "of": tables.ORIGIN_TITLES[origin],
         }
         for origin, frame in masks.items()
@@ -273,7 +274,7 @@ tables.table(
             "test images": row["rule"],
             "number": row["images"],
             "foreground, %": row["share"],
-            "BG-Gap, points": why_we_differ.as_text(row),
+            "BG-Gap, points": masks_and_sizes.as_text(row),
             "of": tables.ORIGIN_TITLES[origin],
         }
         for origin, frame in rules.items()
@@ -293,7 +294,7 @@ tables.table(
         {
             "objects": row["third"],
             "foreground, %": row["share"],
-            "BG-Gap, points": why_we_differ.as_text(row),
+            "BG-Gap, points": masks_and_sizes.as_text(row),
             "of": tables.ORIGIN_TITLES[origin],
         }
         for origin, frame in thirds.items()

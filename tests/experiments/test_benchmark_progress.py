@@ -20,7 +20,7 @@ from in9.book.notebooks import Chapter
 from in9.data.splits import Split
 from in9.data.variants import VARIANTS
 from in9.evaluation.records import Record, Store, to_digits
-from in9.experiments import benchmark_progress, paper, verdicts
+from in9.experiments import benchmark_progress, network_lines, paper, verdicts
 from in9.experiments.claims import CLAIMS
 from in9.experiments.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTED
 from in9.plots import curves, tables
@@ -106,17 +106,17 @@ def frame_of(x: list[float], y: list[float], test: str = "original") -> pd.DataF
 
 def test_a_line_worked_out_by_hand() -> None:
     frame = frame_of([71, 72, 73, 74], [2, 4, 5, 8])
-    (row,) = benchmark_progress.fits(frame).to_dict("records")
+    (row,) = network_lines.fits(frame).to_dict("records")
     # Sxx = 5, Sxy = 9.5, Syy = 18.75; the residuals' squares sum to 0.7; t of two degrees of freedom is 4.30265
     half = 4.30265 * np.sqrt(0.7 / 2 / 5)
     assert (row["test"], row["networks"]) == ("original", 4)
     assert [row["slope"], row["low"], row["high"]] == pytest.approx([1.9, 1.9 - half, 1.9 + half], abs=1e-5)
     assert row["r"] == pytest.approx(9.5 / np.sqrt(5 * 18.75))
-    assert benchmark_progress.slopes(frame)["original"].text(2) == f"1.90 [{1.9 - half:.2f}, {1.9 + half:.2f}]"
+    assert network_lines.slopes(frame)["original"].text(2) == f"1.90 [{1.9 - half:.2f}, {1.9 + half:.2f}]"
 
 
 def test_the_lines_of_table_2_are_those_that_the_claims_quote() -> None:
-    found = benchmark_progress.fits(TABLE2).set_index("test")
+    found = network_lines.fits(TABLE2).set_index("test")
     assert set(found["networks"]) == {5}
     for test in ("original", IN9L, "only_bg_t", "mixed_same", "mixed_rand", "bg_gap"):
         assert round(found.loc[test, "slope"], 2) == paper.fact(f"slope_{test}").value, test
@@ -128,7 +128,7 @@ def test_the_band_is_that_of_least_squares() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(55, 80, 9)
     y = 3 + 0.7 * x + rng.normal(size=9)
-    band = benchmark_progress.bands(frame_of(x.tolist(), y.tolist()), points=5)
+    band = network_lines.bands(frame_of(x.tolist(), y.tolist()), points=5)
     design = np.column_stack([np.ones(9), x])
     weights, squares = np.linalg.lstsq(design, y)[:2]
     covariance = squares[0] / 7 * np.linalg.inv(design.T @ design)
@@ -143,26 +143,22 @@ def test_the_band_is_that_of_least_squares() -> None:
 @pytest.mark.parametrize("x", [[70.0, 75.0], [70.0, 70.0, 70.0], []])
 def test_no_line_without_three_networks_that_differ(x: list[float]) -> None:
     frame = frame_of(x, [50.0] * len(x))
-    assert (
-        benchmark_progress.fits(frame).empty
-        and benchmark_progress.bands(frame).empty
-        and benchmark_progress.slopes(frame) == {}
-    )
+    assert network_lines.fits(frame).empty and network_lines.bands(frame).empty and network_lines.slopes(frame) == {}
 
 
 def test_networks_that_all_answer_alike_have_a_level_line() -> None:
-    (row,) = benchmark_progress.fits(frame_of([60, 70, 80], [0, 0, 0])).to_dict("records")
+    (row,) = network_lines.fits(frame_of([60, 70, 80], [0, 0, 0])).to_dict("records")
     assert (row["slope"], row["low"], row["high"]) == (0, 0, 0) and np.isnan(row["r"])
-    assert benchmark_progress.bands(frame_of([60, 70, 80], [0, 0, 0]))[["value", "low", "high"]].eq(0).all(axis=None)
+    assert network_lines.bands(frame_of([60, 70, 80], [0, 0, 0]))[["value", "low", "high"]].eq(0).all(axis=None)
 
 
 def test_the_slope_of_a_difference_is_the_difference_of_the_slopes() -> None:
-    found = benchmark_progress.slopes(TABLE2)
+    found = network_lines.slopes(TABLE2)
     space = benchmark_progress.difference(TABLE2, "mixed_rand", "only_bg_t")
-    (name, slope), *others = benchmark_progress.slopes(space).items()
+    (name, slope), *others = network_lines.slopes(space).items()
     assert (name, others, len(space)) == ("mixed_rand minus only_bg_t", [], 5)
     assert slope.value == pytest.approx(found["mixed_rand"].value - found["only_bg_t"].value)
-    gap = benchmark_progress.slopes(benchmark_progress.difference(TABLE2, "mixed_same", "mixed_rand"))[
+    gap = network_lines.slopes(benchmark_progress.difference(TABLE2, "mixed_same", "mixed_rand"))[
         "mixed_same minus mixed_rand"
     ]
     # printed gaps are rounded once more
@@ -221,8 +217,8 @@ def test_a_slopes_interval_holds_what_other_images_would_change(study: Study, fo
         score(folder, f"net{top1:g}", top1)
     scored = benchmark_progress.scores(study)
     frame = benchmark_progress.measured(scored)
-    alone = benchmark_progress.fits(frame).set_index("test")
-    with_images = benchmark_progress.fits(frame, scored).set_index("test")
+    alone = network_lines.fits(frame).set_index("test")
+    with_images = network_lines.fits(frame, scored).set_index("test")
     assert (with_images["slope"] == alone["slope"]).all()
     for test in ("mixed_rand", "bg_gap"):
         assert (
@@ -233,7 +229,7 @@ def test_a_slopes_interval_holds_what_other_images_would_change(study: Study, fo
     weights = np.array([-7.5, -2.5, 2.5, 7.5]) / 125
     right = np.stack([each.predictions().correct("mixed_rand")[0, 0] for each in scored])
     sums = 100 * weights @ right
-    variance = sum(sums[LABELS == label].var(ddof=1) / (LABELS == label).sum() for label in range(9)) / 81
+    variance = sum(sums[label == LABELS].var(ddof=1) / (label == LABELS).sum() for label in range(9)) / 81
     half = (with_images.loc["mixed_rand", "high"] - with_images.loc["mixed_rand", "low"]) / 2
     assert half**2 - (alone.loc["mixed_rand", "high"] - alone.loc["mixed_rand", "slope"]) ** 2 == pytest.approx(
         1.96**2 * variance, rel=0.01
@@ -243,7 +239,7 @@ def test_a_slopes_interval_holds_what_other_images_would_change(study: Study, fo
 def test_published_networks_rise_as_the_review_of_the_table_says() -> None:
     frame = benchmark_progress.published_networks()
     assert len(frame) == 326 and set(frame["test"]) == {"bg_gap"}
-    (row,) = benchmark_progress.fits(frame).to_dict("records")
+    (row,) = network_lines.fits(frame).to_dict("records")
     assert row["slope"] == pytest.approx(-0.233, abs=0.0005) and row["r"] == pytest.approx(-0.66, abs=0.005)
 
 
@@ -390,7 +386,7 @@ def test_names_stand_only_where_there_is_room(clean_style: None) -> None:
     named = pd.DataFrame({"name": ["alone", "crowd one", "crowd two", "crowd three", "crowd four", "crowd five"],
                           "imagenet": [60, *[75.0] * 5], "value": [3, *[8.0] * 5]})  # fmt: skip
     points = TABLE2[TABLE2["test"] == "bg_gap"].assign(series="paper")
-    lines = benchmark_progress.bands(points).assign(series="paper")
+    lines = network_lines.bands(points).assign(series="paper")
     figure = curves.scatter({"": (points, lines)}, "imagenet", "across", "up", named=named)
     (axis,) = figure.axes
     written = [one for one in axis.texts if one.get_text() in set(named["name"])]
@@ -402,7 +398,7 @@ def test_names_stand_only_where_there_is_room(clean_style: None) -> None:
 
 def test_panels_share_axes_and_show_every_origin(clean_style: None) -> None:
     points = pd.concat([TABLE2.assign(series="paper"), TABLE2.assign(series="run", value=TABLE2["value"] + 1)])
-    lines = pd.concat([benchmark_progress.bands(part).assign(series=name) for name, part in points.groupby("series")])
+    lines = pd.concat([network_lines.bands(part).assign(series=name) for name, part in points.groupby("series")])
     panels = {test: (points[points["test"] == test], lines[lines["test"] == test])
               for test in ("original", "mixed_same", "mixed_rand")}  # fmt: skip
     figure = curves.scatter(panels, "imagenet", "across", "up", ylim=(0, 100))

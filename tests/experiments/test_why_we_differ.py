@@ -20,7 +20,7 @@ from in9.evaluation import measurements
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.predictions import predict_variant
 from in9.evaluation.records import from_digits
-from in9.experiments import why_we_differ
+from in9.experiments import masks_and_sizes, why_we_differ
 from in9.experiments.why_we_differ import AS_IT_IS, EVERY_BACKGROUND, LEVELS, LIGHTER, SUSPECTS, TRIALS, Suspect
 from in9.files import plain
 from in9.study.profile import load_profile
@@ -199,7 +199,7 @@ def test_levels_and_effects(study: Study, light: dict[str, Any]) -> None:
 
 
 def test_mask_changes_go_through_the_gap_as_it_is(study: Study) -> None:
-    frame = why_we_differ.mask_changes(study)
+    frame = masks_and_sizes.mask_changes(study)
     assert frame["pixels"].tolist() == [-2, -1, 0, 1, 2]
     assert frame["share"].is_monotonic_increasing
     gap = study.answers("original").gap()
@@ -207,8 +207,8 @@ def test_mask_changes_go_through_the_gap_as_it_is(study: Study) -> None:
 
 
 def test_thirds_of_the_objects_are_taken_class_by_class(study: Study) -> None:
-    frame = why_we_differ.object_sizes(study)
-    assert tuple(frame["third"]) == why_we_differ.THIRDS and frame["share"].is_monotonic_increasing
+    frame = masks_and_sizes.object_sizes(study)
+    assert tuple(frame["third"]) == masks_and_sizes.THIRDS and frame["share"].is_monotonic_increasing
     predictions, pool = study.answers("original"), load_pool(study.dataset, "test")
     areas, labels = pool.masks.float().mean((1, 2, 3)).numpy(), pool.labels.numpy()
     smallest = np.concatenate(
@@ -235,4 +235,4 @@ def test_without_records_there_is_nothing(tmp_path: Path) -> None:
     for experiment in (TRIALS, LEVELS, SUSPECTS):
         assert experiment.read(empty) == {}
     assert why_we_differ.effects(empty) == {}
-    assert why_we_differ.mask_changes(empty).empty and why_we_differ.object_sizes(empty).empty
+    assert masks_and_sizes.mask_changes(empty).empty and masks_and_sizes.object_sizes(empty).empty

@@ -22,11 +22,12 @@ from in9.experiments.bg_gap import ARCHITECTURES, EQUAL_STEPS
 from in9.experiments.controls import CALIBRATION, DIAL, DIAL_DRAWS
 from in9.experiments.experiment import Experiment
 from in9.experiments.image_counts import COUNTS, DRAWN
+from in9.experiments.masks_and_sizes import MASK_CHANGES
 from in9.experiments.mixed_rand_training import MIXED_TRAININGS
 from in9.experiments.object_focus import SALIENCY
 from in9.experiments.what_helps import REMEDIES
 from in9.experiments.why_pretrained import FINER, ROBUST, SMALLER
-from in9.experiments.why_we_differ import LEVELS, MASK_CHANGES, SUSPECTS, TRIALS
+from in9.experiments.why_we_differ import LEVELS, SUSPECTS, TRIALS
 from in9.study.jobs import Job, evaluations
 from in9.study.study import Study
 

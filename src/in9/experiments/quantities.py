@@ -15,7 +15,7 @@ from in9.evaluation import estimates
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, gain, gap_change, gap_change_between
-from in9.experiments import benchmark_progress, paper
+from in9.experiments import benchmark_progress, network_lines, paper
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.bg_gap import ARCHITECTURES
 from in9.experiments.mixed_rand_training import WAYS, answers
@@ -176,7 +176,7 @@ def rise(test: str, minus: str | None = None) -> Reading:
         scored = benchmark_progress.scores(study)
         frame = benchmark_progress.measured(scored)
         frame = benchmark_progress.difference(frame, test, minus) if minus else frame[frame["test"] == test]
-        for slope in benchmark_progress.slopes(frame, scored).values():
+        for slope in network_lines.slopes(frame, scored).values():
             return slope
         raise Untestable("score three networks trained on all of ImageNet with `in9 evaluate`")
 

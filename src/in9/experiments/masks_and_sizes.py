@@ -1,0 +1,199 @@
+"""Do masks and the size of the objects explain why our gap is not the paper's? All models are trained on Original."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from in9.data.dataset import FOLD
+from in9.data.published import MASKS_FILE, read_published
+from in9.evaluation.clusters import class_weights
+from in9.evaluation.estimates import Estimate, Term
+from in9.evaluation.predictions import Predictions
+from in9.evaluation.records import Record, predictions_of
+from in9.experiments import benchmark_progress
+from in9.experiments.experiment import Experiment
+from in9.experiments.why_pretrained import EARLIER_RULE
+from in9.study.jobs import EVALUATION, TEST_SEED, Job, evaluations, jobs_of
+from in9.study.profile import Profile
+from in9.study.study import Study
+
+CHANGED_MASKS = "masks"
+PIXELS = (-2, -1, 1, 2)
+"""By how many pixels masks are grown, or shrunk where negative."""
+SIZE_BINS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1)
+"""Ends of the intervals of object sizes, shares of the image, in which our images are weighted to ImageNet's."""
+PRETRAINED = "pretrained"
+"""The folder of the committed records of ImageNet's networks, and of the masks of the images that tested them."""
+THIRDS = ("smallest", "middle", "largest")
+"""Each class's test images by the size of their objects."""
+
+
+def _masks(profile: Profile) -> dict[str, list[Job]]:
+    recipes = profile.recipes_on(["original"])
+    return {
+        EVALUATION: evaluations(profile, recipes),
+        CHANGED_MASKS: jobs_of(profile, CHANGED_MASKS, recipes, test_seed=TEST_SEED, pixels=PIXELS),
+    }
+
+
+MASK_CHANGES: Experiment = Experiment(CHANGED_MASKS, ("03", "12"), _masks, lambda records: records, whole=True)
+
+
+def mask_changes(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original against changes of the masks, in points.
+
+    Columns: pixels (as in ``PIXELS``, and 0), share of the image that is foreground in percent, value, low, high. Empty
+    without a record of it.
+    """
+    columns = ["pixels", "share", "value", "low", "high"]
+    models, records = _with_masks(study)
+    if models is None:
+        return pd.DataFrame(columns=columns)
+    shares = np.mean([record.results["shares"] for record in records], axis=0)
+    rows = [(0, 100 * shares[0], *models.gap().in_percent())]
+    for place, pixels in enumerate(PIXELS):
+        rows.append((pixels, 100 * shares[1 + place], *predictions_of(records, place).gap().in_percent()))
+    return pd.DataFrame(sorted(rows), columns=columns)
+
+
+def object_sizes(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original on each class's images with the smallest, middle, largest objects.
+
+    Columns: third, share of the image that is foreground in percent, value, low, high (points). Empty without a record
+    of it.
+    """
+    models, records = _with_masks(study)
+    rows = []
+    if models is not None:
+        areas, labels = areas_of(records), models.labels["mixed_same"]
+        ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
+        for place, third in enumerate(THIRDS):
+            part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
+            rows.append((third, 100 * areas[part].mean(), *models.gap(part).in_percent()))
+    return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
+
+
+def mask_rules(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original on the test images that the first edition's mask rule would keep.
+
+    Columns: rule (kept, or why not), images, share of the image that is foreground in percent, value, low, high
+    (points). Empty without a record or without the masks, which are published beside the dataset or with the project.
+    """
+    columns = ["rule", "images", "share", "value", "low", "high"]
+    models, records = _with_masks(study)
+    covered = None if models is None else _covered(study, models)
+    if models is None or covered is None:
+        return pd.DataFrame(columns=columns)
+    areas, (low, high) = areas_of(records), EARLIER_RULE.mask_share
+    parts = {
+        "all": covered >= 0,
+        "kept by it": (covered >= low) & (covered <= high),
+        "mask too small for it": covered < low,
+        "mask too large for it": covered > high,
+    }
+    rows = [
+        (rule, int(part.sum()), 100 * areas[part].mean(), *models.gap(part).in_percent())
+        for rule, part in parts.items()
+        if part.any()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _covered(study: Study, models: Predictions) -> np.ndarray | None:
+    """The share of its box that each test image's mask covers, float64 [N]; None without published masks."""
+    path = study.workspace.published(study.profile.data) if study.recorded else study.folder / MASKS_FILE
+    if path is None or not path.is_file():
+        return None
+    published = read_published(path)
+    splits = ["test"] if models.folds is None else [f"{FOLD}{fold}" for fold in models.seeds]
+    shares = []
+    for split in splits:
+        for name, image in published.images.items():
+            mask = published.mask(name) if image.split == split and not image.rejected else None
+            if mask is not None and image.box is not None:
+                left, top, right, bottom = image.box
+                shares.append(mask.sum() / ((right - left) * (bottom - top)))
+    return np.array(shares) if len(shares) == len(models.labels["mixed_same"]) else None
+
+
+class AtSizes(NamedTuple):
+    """The BG-Gap that our images would have with objects as large as ImageNet's.
+
+    ``ours`` and ``theirs`` are the mean shares of the image that is foreground in percent, every class counting the
+    same; ``images`` is the number of ImageNet's, ``gap`` the estimate.
+    """
+
+    ours: float
+    theirs: float
+    images: int
+    gap: Estimate
+
+
+def at_imagenet_sizes(study: Study) -> AtSizes | None:
+    """Our test images weighted so that their objects are as large as those of ImageNet's validation images.
+
+    The weight of an image is how much more often ImageNet has an object of its size (``SIZE_BINS``). The interval takes
+    the weights as known. None without records of changed masks, a score of ImageNet's images and their published masks.
+    """
+    models, records = _with_masks(study)
+    imagenet = _imagenet_areas(study)
+    if models is None or imagenet is None:
+        return None
+    areas, labels = areas_of(records), models.labels["mixed_same"]
+    (counts, weights), (theirs, _) = _by_size(areas, labels), _by_size(*imagenet)
+    if (counts == 0).any():
+        return None
+    ratio = (theirs / counts)[np.digitize(areas, SIZE_BINS[1:-1])]
+    terms = [models.term(test, sign) for test, sign in (("mixed_same", 1), ("mixed_rand", -1))]
+    gap = models.sum_of([Term(np.asarray(values) * ratio, drawn) for values, drawn in terms], "mixed_same")
+    mean = float((class_weights(imagenet[1]) * imagenet[0]).sum())
+    return AtSizes(100 * float((weights * areas).sum()), 100 * mean, len(imagenet[0]), gap)
+
+
+def _by_size(areas: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of images in each of ``SIZE_BINS``, and the weight of each image, every class counting the same."""
+    weights = class_weights(labels)
+    return np.histogram(areas, SIZE_BINS, weights=weights)[0], weights
+
+
+def _imagenet_areas(study: Study) -> tuple[np.ndarray, np.ndarray] | None:
+    """The share of each of the images of ``benchmark_progress.scores`` that is foreground, and their classes.
+
+    None unless the project has published their masks.
+    """
+    path, scored = study.workspace.published(PRETRAINED), benchmark_progress.scores(study)
+    if path is None or not scored:
+        return None
+    published, labels = read_published(path), scored[0].predictions().labels["original"]
+    masks = [published.mask(name) for name, image in published.images.items() if image.split == "test"]
+    areas = [_in_crop(mask).mean() for mask in masks if mask is not None]
+    same = published.hash == scored[0].record.data and len(areas) == len(labels)
+    return (np.array(areas), labels) if same else None
+
+
+def _in_crop(mask: np.ndarray) -> np.ndarray:
+    """What of a mask, bool [height, width], is seen after the resize to 256 pixels and the cut to 224."""
+    side = round(min(mask.shape) * 224 / 256)
+    top, left = ((length - side) // 2 for length in mask.shape)
+    return mask[top : top + side, left : left + side]
+
+
+def as_text(row: pd.Series) -> str:
+    """A row of ``object_sizes`` or ``mask_changes`` in words: its number with its interval."""
+    return f"{row['value']:z.1f} [{row['low']:z.1f}, {row['high']:z.1f}]"
+
+
+def areas_of(records: Sequence[Record]) -> np.ndarray:
+    """The share of each test image that is foreground: float64 [N], in the order of ``predictions_of`` the records."""
+    folded = records[0].settings["recipe"].get("fold") is not None
+    return np.concatenate([record.results["areas"] for record in (records if folded else records[:1])])
+
+
+def _with_masks(study: Study) -> tuple[Predictions | None, list[Record]]:
+    """The predictions of the models trained on Original, and their records of changed masks; None and [] without."""
+    records = MASK_CHANGES.read(study)
+    return (predictions_of(records[EVALUATION]), records[CHANGED_MASKS]) if len(records) == 2 else (None, [])
