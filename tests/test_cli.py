@@ -245,7 +245,7 @@ def test_export_needs_a_collection_and_a_split(run, tmp_path: Path, dataset: Dat
 def test_an_unknown_profile_lists_those_that_exist(run, command: str) -> None:
     status, out, err = run(command, "--profile", "contrl")
     one_sentence(status, err)
-    assert "no profile 'contrl'. Did you mean 'control'?" in err and "smoke, tiny" in err and out == ""
+    assert "no profile 'contrl'. Did you mean 'control'?" in err and "smoke, split, tiny" in err and out == ""
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_train_prints_accuracy_and_gap(run, tmp_path: Path) -> None:
     status, again, err = run(*words)
     assert status == 0 and again == out and "evaluation" not in err  # found, not trained
     status, out, _ = run("records", "--profile", "smoke")
-    assert status == 0 and out.endswith("1 records\n") and "only_fg_seed0" in out
+    assert status == 0 and out.endswith("2 records\n") and "only_fg_seed0" in out and "draws" in out
 
 
 def test_records_are_listed(run, tmp_path: Path) -> None:
