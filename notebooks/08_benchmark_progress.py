@@ -139,6 +139,35 @@ newer = published[published["where"] == benchmark_progress.NEWER].rename(columns
 curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks, named=newer)
 
 # %% [markdown]
+# {numref}`fig-progress-published` shows all of them by the data that they were trained on, {numref}`tab-published` their
+# slopes by kind of network.
+
+# %% mystnb={"figure": {"caption": "BG-Gap against accuracy on ImageNet of the published networks of Hesse and colleagues, by training data, with a least-squares line and its 95 % band each.", "name": "fig-progress-published"}, "image": {"alt": "Some three hundred points in three colours: networks trained on ImageNet-1k, on ImageNet-21k and on larger data. All fall from the upper left to the lower right; those trained on more data lie furthest right and lowest."}} tags=["hide-input"]
+kinds = {name: name.partition(" (")[0] for name in many["data"].unique()}
+colours = dict(zip(kinds.values(), ("#0072b2", "#d55e00", "#009e73"), strict=True))
+by_data = many.assign(series=many["data"].map(kinds))
+lines_by_data = pd.concat([network_lines.bands(part).assign(series=name) for name, part in by_data.groupby("series")])
+kind_looks = {name: {"label": name, "color": colour, "marker": "."} for name, colour in colours.items()}
+curves.scatter({"": (by_data, lines_by_data)}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", kind_looks)
+
+# %% table={"caption": "Slopes of the BG-Gap on accuracy on ImageNet among the published networks, with 95 % intervals over networks.", "name": "tab-published"} tags=["hide-input"]
+groups = {"all": many} | {
+    f"{column}: {name}": part for column in ("family", "data", "setup") for name, part in many.groupby(column)
+}
+tables.table(
+    [
+        {
+            "networks": name,
+            "number": len(part),
+            "slope": fit["slope"].text(2),
+            "mean gap, points": f"{part['value'].mean():.1f}",
+        }
+        for name, part in groups.items()
+        for fit in [{"slope": line} for line in network_lines.slopes(part).values()]
+    ]
+)
+
+# %% [markdown]
 # ## Paper, record, this run
 #
 # The slopes by the strict rule: points on a test set for each point on ImageNet, with the correlation r. The last lines are the spaces between
