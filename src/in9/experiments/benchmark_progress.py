@@ -125,8 +125,9 @@ def describe(scored: Sequence[Score]) -> str:
     seconds = sum(score.record.provenance["seconds"] for score in scored)
     facts = first.record.provenance
     machine = facts.get("gpu") if str(facts.get("device", "cpu")).startswith("cuda") else facts.get("processor")
+    noun = "network" if len(scored) == 1 else "networks"
     return (
-        f"{len(scored)} networks on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
+        f"{len(scored)} {noun} on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
         f"{len(first.tests)} test sets took {seconds:,.0f} s on {machine}."
     )
 
