@@ -10,7 +10,6 @@ there.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tarfile
 import time
 from collections.abc import Callable
@@ -103,7 +102,6 @@ def main(say: Callable[[str], None] = print) -> None:
     say(f"dataset {study.dataset.hash} after {time.time() - begun:.0f} s")
     todo, deadline = chains(study), begun + arguments.seconds
     say(f"{sum(map(len, todo))} records of {len(todo)} networks")
-    multiprocessing.freeze_support()
     with ProcessPoolExecutor(arguments.workers, mp_context=torch_context()) as pool:
         running = {pool.submit(run_chain, jobs, workspace, arguments.device, deadline): jobs for jobs in todo}
         for future in as_completed(running):
