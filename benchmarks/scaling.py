@@ -83,8 +83,8 @@ def prepare(number: int, folder: Path) -> Cost:
     import torch
 
     from in9.data.build import build
-    from in9.data.splits import Split
     from in9.data.sources import open_source
+    from in9.data.splits import Split
     from in9.data.variants import load_pool
     from in9.study.profile import load_profile
     from in9.training.loop import train
