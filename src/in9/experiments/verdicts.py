@@ -29,8 +29,8 @@ RULE = (
     "region of its test, **contradicted** if the whole interval lies outside, and **undecided** if the interval "
     "reaches across. *Agrees* says whether the paper's own number lies in our interval; it stays empty where the paper "
     "prints none, or measured by another protocol. Accuracies and shares are in percent, differences in points, slopes "
-    "in points per point of accuracy on ImageNet. A test marked * has a bound of ours, set in the first edition, "
-    "before these numbers were measured."
+    "in points per point of accuracy on ImageNet. A test marked * has a bound of ours, kept from the first "
+    "edition where the claim is older than these numbers."
 )
 NO_RECORD = "no record yet"
 WIDTHS = (54, 7, 8, 20, 8, 14)
