@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,9 +32,6 @@ from in9.data.splits import Split, assign_splits, balance, deal_into_folds, reje
 from in9.errors import In9Error, plain_disk_errors
 from in9.files import hash_of_file, key_of, one_writer, plain, sync, written_whole
 from in9.taxonomy import CLASS_NAMES
-
-if TYPE_CHECKING:
-    pass  # takes a second to import, and the workers do without
 
 BLOCK = 32
 """How many images a worker does at a time. With fewer, workers finish more evenly and a stopped build loses less."""
@@ -215,18 +212,19 @@ def _process_blocks(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-_source_of_worker: Source
-"""What a worker's blocks are of. It gets it once, and not with each block: a source with masks is large."""
+class _Worker:
+    """What a worker process knows: the source of its blocks, which with published masks is too large for each block."""
+
+    source: Source
 
 
 def _start_worker(source: Source) -> None:
-    global _source_of_worker
     start_worker()
-    _source_of_worker = source
+    _Worker.source = source
 
 
 def _process_in_worker(block: Sequence[tuple[Example, str]], path: Path) -> None:
-    _process_block(_source_of_worker, block, path)
+    _process_block(_Worker.source, block, path)
 
 
 def _is_whole(path: Path) -> bool:
