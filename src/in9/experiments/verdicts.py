@@ -114,8 +114,8 @@ def count(verdicts: Sequence[Verdict]) -> str:
     decided = counts[SUPPORTED] + counts[CONTRADICTED]
     return (
         f"{words} ({len(verdicts)} claims). The paper's number lies in our interval in {sum(asked)} of {len(asked)} "
-        f"claims that can be asked. Of the {decided} decided claims {after_holm(verdicts)} stay decided after Holm's "
-        "correction, under which chance decides any of them wrongly in 5 % of all cases at most"
+        f"claims where that can be asked. Of the {decided} decided claims {after_holm(verdicts)} stay decided after "
+        "Holm's correction, under which the chance that any of them is decided wrongly is at most 5 %"
     )
 
 
