@@ -136,8 +136,8 @@ def predictions_of(records: Sequence[Record], part: int | None = None) -> Predic
     ``part`` picks one of several predictions of each test set, where a record has more than one (of changed masks,
     say). Models that are seeds must be of the same images.
     """
-    single = [_of_record(record, part) for record in records]
-    if records[0].settings.get("recipe", {}).get("fold") is None:
+    single, folds = [_of_record(record, part) for record in records], folds_of(records)
+    if folds is None:
         classes = {test: np.concatenate([each.classes[test] for each in single]) for test in single[0].tests}
         return replace(single[0], classes=classes, models=tuple(map(model_of, records)))
 
@@ -157,13 +157,14 @@ def predictions_of(records: Sequence[Record], part: int | None = None) -> Predic
             for test in single[0].backgrounds
             if all(test in each.backgrounds for each in single)
         },
-        folds={
-            test: np.repeat(
-                [record.settings["recipe"]["fold"] for record in records], [len(each.labels[test]) for each in single]
-            )
-            for test in single[0].tests
-        },
+        folds={test: np.repeat(folds, [len(each.labels[test]) for each in single]) for test in single[0].tests},
     )
+
+
+def folds_of(records: Sequence[Record]) -> list[int] | None:
+    """The fold that the model of each record left out; None where the models are seeds and saw the same images."""
+    folds = [record.settings.get("recipe", {}).get("fold") for record in records]
+    return None if folds[0] is None else folds
 
 
 def _of_record(record: Record, part: int | None = None) -> Predictions:

@@ -13,7 +13,7 @@ from in9.data.published import MASKS_FILE, read_published
 from in9.evaluation.clusters import class_weights
 from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions
-from in9.evaluation.records import Record, predictions_of
+from in9.evaluation.records import Record, folds_of, predictions_of
 from in9.experiments import benchmark_progress
 from in9.experiments.experiment import Experiment
 from in9.experiments.why_pretrained import EARLIER_RULE
@@ -189,8 +189,8 @@ def as_text(row: pd.Series) -> str:
 
 def areas_of(records: Sequence[Record]) -> np.ndarray:
     """The share of each test image that is foreground: float64 [N], in the order of ``predictions_of`` the records."""
-    folded = records[0].settings["recipe"].get("fold") is not None
-    return np.concatenate([record.results["areas"] for record in (records if folded else records[:1])])
+    of_images = records if folds_of(records) else records[:1]  # models that are seeds saw the same images
+    return np.concatenate([record.results["areas"] for record in of_images])
 
 
 def _with_masks(study: Study) -> tuple[Predictions | None, list[Record]]:

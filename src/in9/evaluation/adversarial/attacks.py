@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.search import ATTACK_RULES
-from in9.evaluation.records import Record, from_digits
+from in9.evaluation.records import Record, folds_of, from_digits
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 
@@ -44,13 +44,11 @@ class Attacks:
     @classmethod
     def of_records(cls, records: Sequence[Record]) -> Attacks:
         """From the adversarial records of equal models."""
-        single = [cls._of_record(record) for record in records]
-        numbers = [record.settings["recipe"].get("fold") for record in records]
-        first, folded = single[0], numbers[0] is not None
-        axis = -1 if folded else 0
+        single, folds = [cls._of_record(record) for record in records], folds_of(records)
+        first, folded = single[0], folds is not None
 
         def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-            return np.concatenate(arrays, axis=axis)
+            return np.concatenate(arrays, axis=-1 if folded else 0)
 
         parts = [
             (
@@ -72,8 +70,8 @@ class Attacks:
             fooled_by=joined([each.fooled_by for each in single]),
             hits=np.concatenate(hits) if folded else np.mean(hits, axis=0),
             composites=float(np.mean([each.composites for each in single])),
-            folds=np.repeat(numbers, [len(each.labels) for each in single]) if folded else None,
-            background_folds=np.repeat(numbers, [len(each.hits) for each in single]) if folded else None,
+            folds=None if folds is None else np.repeat(folds, [len(each.labels) for each in single]),
+            background_folds=None if folds is None else np.repeat(folds, [len(each.hits) for each in single]),
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from in9.evaluation.estimates import Estimate, Term, balanced_mean
-from in9.evaluation.records import Record, from_digits, unpacked
+from in9.evaluation.records import Record, folds_of, from_digits, unpacked
 
 SCORES = ("mass", "pointing", "mass_swapped", "pointing_swapped", "area")
 
@@ -41,15 +41,13 @@ class Focus:
         """From the saliency records of equal models."""
         results = [record.results for record in records]
         scores = [result["methods"][method] for result in results]
-        labels = [from_digits(result["labels"]) for result in results]
-        numbers = [record.settings["recipe"].get("fold") for record in records]
-        folded = numbers[0] is not None
+        labels, folds = [from_digits(result["labels"]) for result in results], folds_of(records)
 
         def joined(rows: list[np.ndarray]) -> np.ndarray:
-            return np.concatenate(rows)[None] if folded else np.stack(rows)
+            return np.stack(rows) if folds is None else np.concatenate(rows)[None]
 
         return cls(
-            labels=np.concatenate(labels) if folded else labels[0],
+            labels=labels[0] if folds is None else np.concatenate(labels),
             right=joined(
                 [from_digits(result["predictions"]) == own for result, own in zip(results, labels, strict=True)]
             ),
@@ -57,7 +55,7 @@ class Focus:
             **{name: joined([unpacked(score[name]) for score in scores]) for name in SCORES[:4]},
             empty=int(sum(from_digits(score["empty"]).sum() for score in scores)),
             map_side=int(scores[0]["map_side"]),
-            folds=np.repeat(numbers, [len(own) for own in labels]) if folded else None,
+            folds=None if folds is None else np.repeat(folds, [len(own) for own in labels]),
         )
 
     def mean(self, score: str = "mass") -> Estimate:
@@ -90,6 +88,4 @@ class Focus:
 
     def _mean(self, values: np.ndarray, kept: np.ndarray | None = None) -> Estimate:
         """The class-balanced mean of values float [models, N] over the images that are kept, bool [N]."""
-        kept = np.ones(len(self.labels), bool) if kept is None else kept
-        folds = None if self.folds is None else self.folds[kept]
-        return balanced_mean([Term(values[:, None, kept])], self.labels[kept], folds)
+        return balanced_mean([Term(values[:, None])], self.labels, self.folds, kept)
