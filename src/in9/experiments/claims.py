@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from in9.experiments import fine_grained
 from in9.experiments import quantities as q
+from in9.experiments.why_pretrained import NORM_TITLES
 from in9.study.study import Study
 from in9.taxonomy import CHANCE, TITLES
 from in9.training.recipe import IN9L
@@ -186,6 +187,6 @@ CLAIMS = (
     *(
         Claim(f"Adversarially robust training ({title}) does not narrow the BG-Gap by as much as 2 points.",
               "10", Region(high=0.02), q.words("appendix B, figure 12"), q.robust_narrows(norm), own_bound=True)
-        for norm, title in (("l2", "l2"), ("linf", "l-infinity"))
+        for norm, title in NORM_TITLES.items()
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from in9.experiments.experiment import Experiment
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
 from in9.study.study import Study
-from in9.training.recipe import IN9L
+from in9.training.recipe import IN9L, Recipe
 
 WAYS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -32,17 +32,19 @@ WAYS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """Ways to train, as changes of the profile's recipe."""
 
 
+def recipes(profile: Profile, way: str, seeds: Sequence[int] | None = None) -> list[Recipe]:
+    """The recipes of one of the ``WAYS``, with the profile's seeds unless others are given."""
+    return [profile.recipe_on(seed=seed, **WAYS[way]) for seed in seeds or profile.seeds]
+
+
 def trained(profile: Profile, ways: Sequence[str], seeds: Sequence[int] | None = None) -> dict[str, list[Job]]:
     """The evaluations of models trained in some of the ``WAYS``, with the profile's seeds unless others are given."""
-    return {
-        way: evaluations(profile, [profile.recipe_on(seed=seed, **WAYS[way]) for seed in seeds or profile.seeds])
-        for way in ways
-    }
+    return {way: evaluations(profile, recipes(profile, way, seeds)) for way in ways}
 
 
 def answers(study: Study, way: str) -> Predictions:
     """The predictions of the models trained in one of the ``WAYS``, with the profile's seeds."""
-    return study.predictions([study.profile.recipe_on(seed=seed, **WAYS[way]) for seed in study.profile.seeds])
+    return study.predictions(recipes(study.profile, way))
 
 
 MIXED_TRAININGS = Experiment(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from in9.data.variants import MIXED
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
@@ -21,9 +20,9 @@ from in9.experiments.bg_gap import ARCHITECTURES
 from in9.experiments.mixed_rand_training import WAYS, answers
 from in9.experiments.object_focus import SALIENCY
 from in9.experiments.paper import Fact
-from in9.experiments.why_pretrained import ROBUST, SMALLER, finer
+from in9.experiments.why_pretrained import ROBUST, SMALLER, beside_enlarged, finer
 from in9.study.study import NotMeasured, Study
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.recipe import IN9L
 
 Cell = tuple[str, str]  # a way to train (see ``mixed_rand_training.WAYS``), tested on
@@ -67,10 +66,10 @@ def less(first: Printed, second: Printed) -> Printed:
 
 def table5(cell: Cell, minus: Cell | None = None) -> Printed:
     """One accuracy of table 5, or one less another."""
-    trained, tested = WAYS[cell[0]]["train_on"], cell[1]
-    protocol = paper.drawn_once(trained, *([WAYS[minus[0]]["train_on"]] if minus else []))
-    query = f"train == '{trained}' and test == '{tested}'"
-    number = row("train_test_matrix", query, "accuracy", protocol=protocol)
+    cells = [cell, minus] if minus else [cell]
+    drawn = paper.protocol({WAYS[way]["train_on"]: "once" for way, _ in cells})
+    query = f"train == '{WAYS[cell[0]]['train_on']}' and test == '{cell[1]}'"
+    number = row("train_test_matrix", query, "accuracy", protocol=drawn)
     return less(number, table5(minus)) if minus else number
 
 
@@ -96,10 +95,8 @@ def accuracies(cell: Cell, minus: Cell | None = None) -> Reading:
 
 def protocol(*ways: str) -> str:
     """How often the backgrounds of the mixed training sets among some ways to train were drawn, in words."""
-    mixed = {WAYS[way]["train_on"]: WAYS[way].get("fresh_backgrounds", True) for way in ways}
-    names = sorted(TITLES[name] for name in mixed if name in MIXED)
-    drawn = {"anew" if fresh else "once" for name, fresh in mixed.items() if name in MIXED}
-    return f"{' and '.join(names)} drawn {' and '.join(sorted(drawn))}" if names else ""
+    fresh = {WAYS[way]["train_on"]: WAYS[way].get("fresh_backgrounds", True) for way in ways}
+    return paper.protocol({name: "anew" if anew else "once" for name, anew in fresh.items()})
 
 
 def more_images(cell: Cell, minus: Cell) -> Reading:
@@ -232,9 +229,7 @@ def imagenet_narrows(study: Study) -> Estimate:
     """
     for score in benchmark_progress.enlarged(study):
         if "resnet50" in score.name:
-            own = study.answers(IN9L)
-            first = own.of_seeds(own.seeds[:1]).of_draw(0)
-            return gap_change_between(first, score.predictions())
+            return gap_change_between(beside_enlarged(study), score.predictions())
     raise Untestable("needs a ResNet-50 trained on all of ImageNet, scored on the first fold of the test images")
 
 

@@ -19,7 +19,7 @@ from in9.training.recipe import IN9L
 
 EARLIER_RULE = MaskRule(mask_share=(0.35, 0.97))
 """What test masks had to keep in the first edition, as a substitute for somebody who looks at them."""
-NORM_TITLES = {"l2": "robustly, l2", "linf": "robustly, l-infinity"}
+NORM_TITLES = {"l2": "l2", "linf": "l-infinity"}
 
 
 def level_jobs(profile: Profile, **changes: Any) -> list[Job]:
@@ -114,7 +114,13 @@ def robust_rows(study: Study) -> list[dict[str, Any]]:
 def _robustly(perturbation: Mapping[str, Any]) -> str:
     """A robust training in words; the largest change of a pixel in grey levels."""
     norm, radius = perturbation["norm"], perturbation["radius"]
-    return f"{NORM_TITLES[norm]}, radius {f'{255 * radius:.0f}/255' if norm == 'linf' else f'{radius:g}'}"
+    return f"robustly, {NORM_TITLES[norm]}, radius {f'{255 * radius:.0f}/255' if norm == 'linf' else f'{radius:g}'}"
+
+
+def beside_enlarged(study: Study) -> Predictions:
+    """What the network trained on IN-9L answers on the images and in the draw of ``benchmark_progress.enlarged``."""
+    models = study.answers(IN9L)
+    return models.of_seeds(models.seeds[:1]).of_draw(0)
 
 
 def imagenet_rows(study: Study) -> list[dict[str, Any]]:
@@ -125,8 +131,7 @@ def imagenet_rows(study: Study) -> list[dict[str, Any]]:
     scored = benchmark_progress.enlarged(study)
     if not scored:
         return []
-    own = study.answers(IN9L)
-    first = own.of_seeds(own.seeds[:1]).of_draw(0)
+    first = beside_enlarged(study)
     rows = [_by_rules("ours, trained on IN-9L", {STRICT: first, RESTRICTED: first})]
     for score in scored:
         answers = {rule: score.predictions(rule) for rule in score.rules}

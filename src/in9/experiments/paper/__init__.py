@@ -14,6 +14,7 @@ What was not measured has no row. In ``newer_models`` the accuracy is printed an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -107,7 +108,11 @@ def fact(key: str) -> Fact:
     return Fact(float(row["value"]), row["unit"], row["where"], row["trust"], row["note"], row["protocol"])
 
 
-def drawn_once(*training_sets: str) -> str:
-    """The protocol of the paper's numbers for these training sets: the backgrounds of mixed ones were drawn once."""
-    mixed = sorted({TITLES[name] for name in training_sets if name in MIXED})
-    return f"{' and '.join(mixed)} drawn once" if mixed else ""
+def protocol(training_sets: Mapping[str, str]) -> str:
+    """How often the backgrounds of the mixed ones among some training sets were drawn, in words: name -> "once", say.
+
+    The paper drew all of them once. Empty where none is mixed.
+    """
+    mixed = {name: drawn for name, drawn in training_sets.items() if name in MIXED}
+    names, drawn = sorted(TITLES[name] for name in mixed), sorted(set(mixed.values()))
+    return f"{' and '.join(names)} drawn {' and '.join(drawn)}" if mixed else ""
