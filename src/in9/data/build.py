@@ -140,8 +140,6 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     if source.resizes:
         pixels["tiles"] = np.zeros_like(photo.image)
     try:
-        if photo.reason:
-            raise Rejected(photo.reason)
         pixels["masks"] = find_mask(photo, crop, rule, example.id)
         assert photo.box is not None  # or there would be no mask
         box = crop.box(photo.box)

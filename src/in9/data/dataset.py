@@ -38,6 +38,12 @@ FOLD = "fold"
 """Before the number of a fold, where images are dealt into folds: their split."""
 
 
+def testable(table: pd.DataFrame) -> pd.Series:
+    """Whether the mask of each image of a dataset's table is accepted, and nobody who looked at it has rejected it."""
+    accepted = table["accepted"]
+    return accepted & (table["rejected"] == "") if "rejected" in table else accepted
+
+
 class Dataset:
     """A dataset opened from disk; pixels are memory-mapped.
 
@@ -144,9 +150,7 @@ class Dataset:
             if self.fold is not None:
                 chosen &= left_out if split == "test" else ~left_out
         if accepted:
-            chosen &= self.table["accepted"]
-            if split == "test" and "rejected" in self.table:
-                chosen &= self.table["rejected"] == ""
+            chosen &= testable(self.table) if split == "test" else self.table["accepted"]
         return np.flatnonzero(chosen)
 
     def outcomes(self) -> pd.DataFrame:

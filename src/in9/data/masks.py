@@ -66,7 +66,7 @@ def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str) -> np.n
 
     A photo that brings its exact mask keeps it, if it passes the rules. Raises Rejected with the reason.
     """
-    if photo.box is None:
+    if photo.reason or photo.box is None:
         raise Rejected(photo.reason or "no box")
     if area(photo.box) and photo.box != intersection(photo.box, crop.whole):
         raise Rejected("box lies outside the image or crop")

@@ -6,6 +6,7 @@ that any tool that reads COCO reads them. A checksum of each photograph's file t
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import warnings
@@ -86,6 +87,16 @@ _FIELDS = tuple(PublishedImage.__dataclass_fields__)
 def read_published(path: Path | str) -> Published:
     """A published file. Raises In9Error if it cannot be read, is damaged or of another version."""
     path = Path(path)
+    state = None
+    with suppress(OSError, ValueError):  # reading it says what is wrong
+        facts = path.stat()
+        state = facts.st_mtime_ns, facts.st_size
+    return _read(path, state)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, state: tuple[int, int] | None) -> Published:
+    """Read a file of that time of change and size: a build and a chapter ask for the same file several times."""
     damaged = f"{path} is damaged, or no published {MASKS_FILE}; fetch it again."
     try:
         content = json.loads(gzip.decompress(path.read_bytes()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from in9.data.dataset import FOLD
+from in9.data.dataset import FOLD, testable
 from in9.data.source import Example, balanced
 from in9.errors import In9Error
 from in9.seeds import digest
@@ -99,7 +99,7 @@ def deal_into_folds(table: pd.DataFrame, thumbnails: np.ndarray, folds: int, see
     image of a class to test.
     """
     groups = near_duplicates(thumbnails)
-    tested = table["accepted"] & (table["rejected"] == "" if "rejected" in table else True)
+    tested = testable(table)
     order = table.assign(tested=tested, group=groups, hash=[digest(seed, "fold", name) for name in table["id"]])
     order = order[order["split"] == "train"].sort_values(["label", "tested", "accepted", "fine", "hash"])
     leaders = order.drop_duplicates("group")
@@ -136,10 +136,9 @@ def require_classes(table: pd.DataFrame, unusable: Sequence[dict[str, Any]], spl
     """
     present = {*table["split"], *(image["split"] for image in unusable), "test"}
     for split in splits:
-        usable, but = table["accepted"], ""
-        if split == "test" and "rejected" in table:
-            usable = usable & (table["rejected"] == "")
-            but = " (an image whose mask nobody has looked at is not tested)"
+        usable = testable(table) if split == "test" else table["accepted"]
+        looked_at = split == "test" and "rejected" in table
+        but = " (an image whose mask nobody has looked at is not tested)" if looked_at else ""
         labels = set(table[(table["split"] == split) & usable]["label"])
         missing = [name for label, name in enumerate(CLASS_NAMES) if label not in labels]
         if split in present and missing:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from in9.data.boxes import Crop
 from in9.data.dataset import FOLD
 from in9.data.published import MASKS_FILE, read_published
 from in9.evaluation.clusters import class_weights
@@ -169,17 +170,11 @@ def _imagenet_areas(study: Study) -> tuple[np.ndarray, np.ndarray] | None:
     if path is None or not scored:
         return None
     published, labels = read_published(path), scored[0].predictions().labels["original"]
+    side = published.settings["image_size"]
     masks = [published.mask(name) for name, image in published.images.items() if image.split == "test"]
-    areas = [_in_crop(mask).mean() for mask in masks if mask is not None]
+    areas = [Crop(mask.shape[1], mask.shape[0], side).pixels(mask).mean() for mask in masks if mask is not None]
     same = published.hash == scored[0].record.data and len(areas) == len(labels)
     return (np.array(areas), labels) if same else None
-
-
-def _in_crop(mask: np.ndarray) -> np.ndarray:
-    """What of a mask, bool [height, width], is seen after the resize to 256 pixels and the cut to 224."""
-    side = round(min(mask.shape) * 224 / 256)
-    top, left = ((length - side) // 2 for length in mask.shape)
-    return mask[top : top + side, left : left + side]
 
 
 def as_text(row: pd.Series) -> str:
