@@ -42,11 +42,10 @@ recorded = False
 import pandas as pd
 
 import in9
-from in9.evaluation.predictions import gain
 from in9.experiments import masks_and_sizes, paper, why_pretrained, why_we_differ
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.why_pretrained import EARLIER_RULE
-from in9.experiments.why_we_differ import AS_IT_IS, EVERY_BACKGROUND, LEVELS, SUSPECTS, TRIALS
+from in9.experiments.why_we_differ import EVERY_BACKGROUND, LEVELS, SUSPECTS
 from in9.plots import charts, curves, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L
@@ -132,25 +131,11 @@ tables.markdown("\n\n".join([study.describe(), why_pretrained.caveat(sources, OF
 
 
 # %% table={"caption": "Recipes tried on the validation images, trained on Original with one seed: accuracy, and what the change adds.", "name": "tab-trials"} tags=["hide-input"]
-def tried(origin, source):
-    found, tried_by, rows = TRIALS.read(source), source.profile.of_many_trainings, []
-    for name in why_we_differ.ranked(found):
-        models = found[name]
-        adds = gain(models, found[AS_IT_IS.label], IN9L) if name != AS_IT_IS.label else None
-        rows.append(
-            {
-                "recipe": f"**{name}**" if name == AS_IT_IS.label else name,
-                "changes": why_we_differ.in_words(tried_by.trials.get(name, {}), tried_by.recipe),
-                "accuracy, %": models.accuracy(IN9L),
-                "adds, points": adds,
-                "training, s": round(models.models[0].training["seconds"]),
-                "of": tables.ORIGIN_TITLES[origin],
-            }
-        )
-    return rows
-
-
-rows = [row for origin, source in sources.items() for row in tried(origin, source)]
+rows = [
+    row | {"of": tables.ORIGIN_TITLES[origin]}
+    for origin, source in sources.items()
+    for row in why_we_differ.trial_rows(source)
+]
 tables.table(rows, nothing="This profile tries no other recipe.")
 
 # %% [markdown]

@@ -18,10 +18,14 @@ import pytest
 from small_book import FIRST, PROJECT, SECOND, make_project
 from two_at_once import run_two
 
+from in9.book.assembly import trial_table
 from in9.book.notebooks import find_chapters, sync_notebooks
 from in9.book.render import BookFailed, run_book
 from in9.errors import In9Error
+from in9.experiments.why_we_differ import trial_rows
 from in9.study.profile import load_profile
+from in9.study.study import REFERENCE, Study
+from in9.study.workspace import Workspace
 
 
 class Requests(HTMLParser):
@@ -120,6 +124,14 @@ def test_resumes_then_runs_what_changed(index: Path, project: Path, monkeypatch:
     assembled = project / "build" / "smoke" / "source"
     assert "not part of this build" in (assembled / "01_first.ipynb").read_text()
     assert (assembled / "generated" / "chapters.md").read_text() == "- {doc}`/02_second`\n"
+    assert (assembled / "generated" / "trials.md").read_text() == "The project has no record of the trials yet.\n"
+
+
+def test_the_trials_on_the_page_are_those_of_the_records() -> None:
+    study = Study(REFERENCE, recorded=True, workspace=Workspace(PROJECT), progress=False)
+    text, rows = trial_table(PROJECT), trial_rows(study)
+    assert len(rows) > 3 and text.count("\n| ") == 1 + len(rows)
+    assert all(row["recipe"] in text and f"{row['accuracy, %'].in_percent().value:.1f}" in text for row in rows)
 
 
 def test_chapters_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

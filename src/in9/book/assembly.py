@@ -11,8 +11,12 @@ from typing import Any
 from in9.book.notebooks import Chapter
 from in9.errors import In9Error
 from in9.evaluation import records
+from in9.experiments import why_we_differ
 from in9.plots import tables
 from in9.study.profile import Profile
+from in9.study.study import REFERENCE, Study
+from in9.study.workspace import Workspace
+from in9.training.recipe import IN9L
 
 Fragments = Mapping[str, Callable[[], str]]
 
@@ -54,6 +58,7 @@ def assemble(
     texts: Fragments = {
         "status.md": lambda: chapter_table(present),
         "records.md": lambda: record_table(root / "records"),
+        "trials.md": lambda: trial_table(root),
         "chapters.md": lambda: "".join(f"- {{doc}}`/{chapter.name}`\n" for chapter in present),
         "profile.md": lambda: f"This build uses the profile `{profile.name}`. {profile.about}\n",
         "claims.md": lambda: "The table of claims is not part of this build.\n",
@@ -107,6 +112,16 @@ def record_table(folder: Path) -> str:
                 }
             )
     return f"{tables.table(rows).data}\n" if rows else "The project has no records yet.\n"
+
+
+def trial_table(root: Path) -> str:
+    """A Markdown table: the recipes that the project's record tried, and on how many validation images."""
+    study = Study(REFERENCE, recorded=True, workspace=Workspace(root), progress=False)
+    rows = why_we_differ.trial_rows(study)
+    if not rows:
+        return "The project has no record of the trials yet.\n"
+    images = len(next(iter(why_we_differ.TRIALS.read(study).values())).labels[IN9L])
+    return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).data}\n"
 
 
 def _number_tables(notebook: Any) -> None:

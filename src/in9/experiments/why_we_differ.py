@@ -101,6 +101,21 @@ def ranked(trials: Mapping[str, Predictions]) -> list[str]:
     return sorted(trials, key=lambda name: -trials[name].accuracy(IN9L).value)
 
 
+def trial_rows(study: Study) -> list[dict[str, Any]]:
+    """The trials as rows of a table, best first: recipe, changes, accuracy, what that adds, and seconds of training."""
+    trials, tried_by, own = TRIALS.read(study), study.profile.of_many_trainings, AS_IT_IS.label
+    return [
+        {
+            "recipe": f"**{name}**" if name == own else name,
+            "changes": in_words(tried_by.trials.get(name, {}), tried_by.recipe),
+            "accuracy, %": trials[name].accuracy(IN9L),
+            "adds, points": None if name == own else gain(trials[name], trials[own], IN9L),
+            "training, s": round(trials[name].models[0].training["seconds"]),
+        }
+        for name in ranked(trials)
+    ]
+
+
 def in_words(changes: Mapping[str, Any], recipe: Recipe) -> str:
     """What the changes of a trial change in a recipe, as a reader sees it."""
     before, after = asdict(recipe), asdict(recipe.changed(**changes))
