@@ -3,7 +3,7 @@
 SHELL := bash
 VENV := .venv
 READY := $(VENV)/.ready
-PROFILE ?= control
+PROFILE ?=
 ONLY ?=
 PYTHON ?= python3
 CHECK_PYTHON := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -15,7 +15,7 @@ help:  ## say what can be made
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY)  ## run the chapters and render the book, e.g. make book PROFILE=tiny ONLY="01 03"
-	$(VENV)/bin/in9 book --profile $(PROFILE) $(foreach chapter,$(ONLY),--only $(chapter))
+	$(VENV)/bin/in9 book $(if $(PROFILE),--profile $(PROFILE) --measure) $(foreach chapter,$(ONLY),--only $(chapter))
 
 test: lint  ## lint, check types, run the tests
 	$(VENV)/bin/python -m mypy

@@ -1,86 +1,95 @@
 # %% [markdown]
-# # Models exploit background signal: the BG-Gap
+# # 3 · The BG-Gap (section 4)
+
+# %% tags=["parameters"]
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = False  # True: train and measure what is missing; False: show the project's records
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+
+from in9.book.setup import open_study
+from in9.evaluation import estimates
+from in9.evaluation.predictions import gap_change
+from in9.experiments import backgrounds_suffice, bg_gap, masks_and_sizes, paper, verdicts, why_pretrained
+from in9.plots import charts, curves, page, style, tables
+from in9.taxonomy import CLASS_NAMES, TITLES
+from in9.training.recipe import IN9L
+
+study = open_study(globals())
+sources = study.origins
+original = study.answers("original")
+verdict = verdicts.verdict_on("A network trained on Original uses backgrounds", study)
+page.finding(
+    "Replacing the background of an object by one of a random class costs a network {gap:.1f} points of accuracy, "
+    "although the object is the same.",
+    paper=verdict.claim.printed().value,
+    ours=verdict.ours,
+    verdict=verdict.decision,
+    gap=original.gap(),
+)
+
+# %% [markdown]
+# ## How it works
 #
-# Give an object the background of another image. If it comes from an image of the same class, a classifier trained on
-# whole images names {glue:text}`same` % of the objects; if it comes from an image of a random class,
-# {glue:text}`rand` %. The difference, the **BG-Gap**, is {glue:text}`gap` points: what the right background is worth. In the
-# paper it is {glue:text}`paper_gap:.1f` points. (In brackets: 95 % interval; the data of this run: {glue:text}`data_name`.)
-#
-# ## What the paper did
-#
-# Section 4 of the paper {cite:p}`xiao2021noise` tests models on Mixed-Same and on Mixed-Rand. Both have an object pasted
-# on a tiled background, with the same seams; they differ only in where the background comes from. So their difference
+# Two test sets have the same objects, pasted in the same way. In *Mixed-Same* an object stands on the background of another
+# image of its own class, in *Mixed-Rand* on the background of an image of a random class. Both have the same seams, so pasting
+# cannot explain a difference between them. That difference is the **BG-Gap** ([Xiao et al., 2021](https://arxiv.org/abs/2006.09994)):
 #
 # $$
 # \text{BG-Gap} = \text{accuracy on Mixed-Same} - \text{accuracy on Mixed-Rand}
 # $$
 #
-# is not an effect of pasting.
-#
-# ## What we did
-#
-# A single draw of the backgrounds may be a lucky one, so they are drawn several times, and the gap is the mean over draws.
-# Both test sets have the same objects, and the interval of the gap is a paired one: it takes the difference of both answers
-# to an object. Two answers are not independent if they share an object, or a background image; such pairs are counted
-# together (two-way clusters). If networks differ by more than their test images explain, the interval is wider by that.
-#
-# McNemar's test {cite:p}`mcnemar1947note` compares the objects that are recognised only on Mixed-Same with those that are
-# recognised only on Mixed-Rand. If the background did not matter, the two counts would be about equal.
+# In accuracy every class counts the same, however many images it has. Here is the gap of one network, from its answers to each
+# image:
 
-# %% tags=["parameters"]
-profile = "control"
-recorded = False
+# %%
+network = original.of_draw(0)  # the answers on one draw of the backgrounds
+labels = network.labels["mixed_same"]
+on_same = network.classes["mixed_same"][0, 0]  # the class that the network named, for each object
+on_random = network.classes["mixed_rand"][0, 0]
 
-# %% tags=["hide-input"]
-import pandas as pd
 
-import in9
-from in9.evaluation import estimates
-from in9.evaluation.predictions import gap_change
-from in9.experiments import backgrounds_suffice, bg_gap, masks_and_sizes, paper, why_pretrained
-from in9.experiments.bg_gap import ARCHITECTURES, EQUAL_STEPS
-from in9.plots import charts, curves, style, tables
-from in9.taxonomy import TITLES
-from in9.training.recipe import IN9L
+def accuracy(answers):
+    right = answers == labels
+    return 100 * np.mean([right[labels == label].mean() for label in range(len(CLASS_NAMES))])
 
-study = in9.Study(profile, recorded=recorded)
-sources = study.origins
-record = sources.get("record", study)  # on photographs
-original = study.answers("original")
-sizes = {origin: masks_and_sizes.object_sizes(source) for origin, source in sources.items()}
-small, large = (next(iter(sizes.values())).iloc[place] for place in (0, -1))
-tables.glue(
-    same=original.accuracy("mixed_same"),
-    rand=original.accuracy("mixed_rand"),
+
+print(f"Mixed-Same {accuracy(on_same):.1f} %  -  Mixed-Rand {accuracy(on_random):.1f} %")
+print(f"BG-Gap     {accuracy(on_same) - accuracy(on_random):.1f} points")
+
+# %% tags=["remove-input"]
+page.say(
+    "One draw of the backgrounds may be a lucky draw. So the package draws them several times and takes the mean: "
+    "**{gap}** points. The brackets are a 95 % interval. It takes into account that both test sets have the same objects, that "
+    "a background is met by many objects, and that networks differ. {tested}",
     gap=original.gap(),
-    paper_gap=paper.fact("bg_gap_original").value,
-    gap_in9l=record.answers("in9l").gap(),
-    paper_gap_in9l=paper.fact("bg_gap_in9l").value,
-    more_in9l=gap_change(record.answers("in9l"), record.answers("original")),
-    gap_once=record.answers("mixed_rand", fresh_backgrounds=False).gap(),
-    paper_gap_once=paper.fact("bg_gap_mixed_rand").value,
-    small_share=float(small["share"]),
-    small_gap=masks_and_sizes.as_text(small),
-    large_share=float(large["share"]),
-    large_gap=masks_and_sizes.as_text(large),
-    data_name=study.profile.name,
+    tested=bg_gap.how_tested(study),
 )
-tables.markdown(f"{study.describe()}\n\n{bg_gap.how_tested(study)}")
 
-# %% mystnb={"figure": {"caption": "BG-Gap in points after training on each set; lines are 95 % intervals (the paper gives none).", "name": "fig-gap"}, "image": {"alt": "A dot plot of the BG-Gap for nine training sets in the paper, our record and this run; Mixed-Rand has a row for backgrounds drawn once and a row for backgrounds drawn anew. Training on Mixed-Rand has a small gap, training on whole images a clear one, training on backgrounds alone the largest."}} tags=["hide-input"]
+# %% [markdown]
+# ## Evidence
+
+# %% mystnb={"image": {"alt": "A dot plot of the BG-Gap after training on each set, in the paper and in our record. Training on Mixed-Rand has a gap near zero, training on whole images a clear one, training on backgrounds alone the largest."}} tags=["remove-input"]
 style.use("svg")
 rows = {
     "mixed_rand_once": "Mixed-Rand, drawn once",
     "mixed_rand": "Mixed-Rand, drawn anew",
     **{name: TITLES[name] for name in ("only_fg", "original", "in9l")},
     "equal_steps": "IN-9L, with as many steps as Original",
-    "mixed_same": "Mixed-Same, drawn anew (the paper: drawn once)",
-    "mixed_next": "Mixed-Next, drawn anew (the paper: drawn once)",
+    "mixed_same": "Mixed-Same, drawn anew (paper: drawn once)",
+    "mixed_next": "Mixed-Next, drawn anew (paper: drawn once)",
     **{name: TITLES[name] for name in ("no_fg", "only_bg_t", "only_bg_b")},
 }
 models = {origin: backgrounds_suffice.like_table5(source) for origin, source in sources.items()}
 for origin, source in sources.items():
-    if IN9L in (measured := EQUAL_STEPS.read(source)):
+    if IN9L in (measured := bg_gap.EQUAL_STEPS.read(source)):
         models[origin]["equal_steps"] = measured[IN9L]
 if not any("equal_steps" in trained for trained in models.values()):
     del rows["equal_steps"]
@@ -89,21 +98,94 @@ published = published.set_index("training")["bg_gap"]
 frames = [pd.DataFrame({"train": published.index, "gap": published.to_numpy()}).assign(origin="paper")]
 frames += [backgrounds_suffice.gaps(trained).assign(origin=origin) for origin, trained in models.items()]
 shown = pd.concat(frames).replace({"train": rows})
-charts.intervals(shown, "train", "gap", list(rows.values()), "BG-Gap, points")
+page.show(
+    charts.intervals(shown, "train", "gap", list(rows.values()), "BG-Gap, points"),
+    "BG-Gap in points after training on each set. Lines are 95 % intervals; the paper gives none. *Drawn once*: each training "
+    "object keeps one background, as in the paper. *Drawn anew*: it gets another in each epoch.",
+)
 
 # %% [markdown]
-# ## Paper, record, this run
+# The gap depends on the size of the object. Where the object fills the image, little background is left to mislead. The next
+# figure splits the test images of each class into thirds by the share of the image that the object covers. For small objects our
+# gap is close to the paper's. The paper does not say how large its objects are.
 
-# %% table={"caption": "BG-Gap by training set, in points.", "name": "tab-gap"} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A line that falls from left to right through three points: the smaller the objects, the larger the gap. The paper's gap is a dotted line near the first point."}} tags=["remove-input"]
+sizes = {origin: masks_and_sizes.object_sizes(source) for origin, source in sources.items()}
+frame = pd.concat([part.assign(series=origin) for origin, part in sizes.items()])
+frame["share"] = frame["share"].round()
+reference = {"BG-Gap, points": [(verdict.claim.printed().value, "the paper")]}
+page.show(
+    curves.lines(
+        {"BG-Gap, points": frame}, "share", "mean share of the image that is the object, %", references=reference
+    ),
+    "BG-Gap after training on Original against the size of the object; bands are 95 % intervals.",
+)
+
+# %% [markdown]
+# ## What could fool us
+
+# %% tags=["remove-input"]
+record = sources.get("record", study)  # on photographs
+thirds = masks_and_sizes.object_sizes(record)
+page.say(
+    "- **The size of the objects** changes the gap more than anything else: from {large} points for the largest third to {small} "
+    "for the smallest. [Chapter 11](11_why_we_differ.ipynb) weighs our objects like ImageNet's.\n"
+    "- **The backgrounds of the right class.** One in nine backgrounds of our Mixed-Rand is of the object's own class. If the "
+    "authors left those out, which they do not say, their gap is larger by about an eighth for that reason: for us it would be "
+    "{eighth:.1f} points.\n"
+    "- **More images do not close the gap.** Training on IN-9L changes it by {more_in9l} points, to {gap_in9l} (paper: from "
+    "{paper_gap:.1f} to {paper_gap_in9l:.1f}). But our IN-9L adds only images without a good mask, and longer training.",
+    small=masks_and_sizes.as_text(thirds.iloc[0]),
+    large=masks_and_sizes.as_text(thirds.iloc[-1]),
+    eighth=original.gap().in_percent().value / 8,
+    more_in9l=gap_change(record.answers("in9l"), record.answers("original")),
+    gap_in9l=record.answers("in9l").gap(),
+    paper_gap=verdict.claim.printed().value,
+    paper_gap_in9l=paper.fact("bg_gap_in9l").value,
+)
+
+# %% [markdown]
+# ## Exercise
+#
+# Which classes need their background most? Complete the function: for each class, the share of its objects that are right on
+# Mixed-Same minus the share that are right on Mixed-Rand.
+
+
+# %%
+def gap_of_class(label):
+    of_class = labels == label
+    return 0.0 * of_class.mean()  # your answer here
+
+
+pd.Series({name: gap_of_class(label) for label, name in enumerate(CLASS_NAMES)}).round(1)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def gap_of_class(label):
+#     of_class = labels == label
+#     return 100 * ((on_same == label)[of_class].mean() - (on_random == label)[of_class].mean())
+# ```
+#
+# The package gives the same with an interval, over all draws and networks: `original.gap(original.labels["mixed_same"] == label)`.
+#
+# </details>
+#
+# ## All numbers
+
+# %% tags=["remove-input"]
 tables.side_by_side(
     "trained on, BG-Gap in points",
     rows,
     published.to_dict(),
     {origin: {name: each.gap() for name, each in trained.items()} for origin, trained in models.items()},
+    caption="BG-Gap by training set, in points",
+    fold=True,
 )
 
 
-# %% table={"caption": "Whether Mixed-Same and Mixed-Rand are equally often right: p-values of McNemar's exact test, in the first draw of the backgrounds.", "name": "tab-mcnemar"} tags=["hide-input"]
+# %% tags=["remove-input"]
 def tested(trained):
     p_values = {}
     for train in ("original", "in9l", "mixed_rand_once", "mixed_rand"):
@@ -118,36 +200,22 @@ def tested(trained):
 
 p_values = {origin: tested(trained) for origin, trained in models.items()}
 names = {name: name for values in reversed(p_values.values()) for name in values}
-tables.side_by_side("trained on, p-value of McNemar's test", names, {}, p_values)
+tables.side_by_side(
+    "trained on",
+    names,
+    {},
+    p_values,
+    caption="McNemar's exact test in the first draw. It compares the objects recognised only on Mixed-Same with those recognised "
+    "only on Mixed-Rand: if the background did not matter, the two counts would be about equal. The numbers are p-values",
+    fold=True,
+)
 
 # %% [markdown]
-# ## Small objects, large gaps
-#
-# Where the object fills the image, little background is left to mislead. {numref}`fig-sizes` splits the test images of each
-# class into three parts of equal number, by the share of the image that is the object. On our photographs,
-# where it is {glue:text}`small_share:.0f` % of the image on average, the gap is {glue:text}`small_gap` points; where it is
-# {glue:text}`large_share:.0f` %, {glue:text}`large_gap`. The paper does not say how large its objects are.
+# **Other architectures.** The paper's table 2 has five networks trained on IN-9L, and all of them use backgrounds. So do ours. Compare
+# the accuracy before the gaps: a network that is often wrong has little to lose.
 
-# %% mystnb={"figure": {"caption": "BG-Gap after training on Original against the size of the object: each class's third with the smallest, middle and largest objects; bands are 95 % intervals, the dotted line is the paper's gap over all its images.", "name": "fig-sizes"}, "image": {"alt": "A line that falls from left to right, with three points: the BG-Gap of the third of the images with the smallest objects is the largest, and near the paper's; that of the third with the largest objects is the smallest."}} tags=["hide-input"]
-frame = pd.concat([part.assign(series=origin) for origin, part in sizes.items()])
-frame["share"] = frame["share"].round()
-reference = {"BG-Gap, points": [(paper.fact("bg_gap_original").value, "the paper")]}
-curves.lines({"BG-Gap, points": frame}, "share", "mean share of the image that is the object, %", references=reference)
-
-# %% [markdown]
-# ## Other networks
-#
-# The paper's table 2 has five architectures trained on IN-9L: all of them use backgrounds. {numref}`fig-networks` has theirs
-# and ours. Large networks are trained as long as our hardware allows, so compare the epochs and the accuracy before the gaps:
-# a network that is often wrong has little to lose. AlexNet and VGG-16 get a lower learning rate than the others, or they
-# learn nothing.
-
-# %% tags=["hide-input"]
-tables.markdown(why_pretrained.caveat(sources))
-
-# %% mystnb={"figure": {"caption": "BG-Gap in points of networks of different architecture, all trained on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-networks"}, "image": {"alt": "A dot plot of the BG-Gap of the paper's five architectures and of our small network, in the paper, in our record and in this run, as far as each was measured."}} tags=["hide-input"]
-style.use("svg")
-networks = {origin: ARCHITECTURES.read(source) for origin, source in sources.items()}
+# %% mystnb={"image": {"alt": "A dot plot of the BG-Gap of five architectures and our small network, in the paper and in our record."}} tags=["remove-input"]
+networks = {origin: bg_gap.ARCHITECTURES.read(source) for origin, source in sources.items()}
 theirs = paper.table("models").query("training == 'in9l'").replace({"model": {"shufflenet": "shufflenet_v2_x1_0"}})
 theirs = theirs.pivot(index="model", columns="test", values="accuracy").sort_values("bg_gap")
 every = list(dict.fromkeys([*theirs.index, *(name for trained in networks.values() for name in trained)]))
@@ -161,9 +229,12 @@ for origin, trained in networks.items():
     frames.append(pd.DataFrame(points).rename(columns={"value": "gap"}))
 shown = pd.concat(frames)
 shown["network"] = shown["network"].map(style.network_title)
-charts.intervals(shown, "network", "gap", list(map(style.network_title, every)), "BG-Gap, points")
+page.show(
+    charts.intervals(shown, "network", "gap", list(map(style.network_title, every)), "BG-Gap, points"),
+    f"BG-Gap of networks trained on IN-9L; lines are 95 % intervals. {why_pretrained.caveat(sources)}",
+)
 
-# %% table={"caption": "Networks of different architecture, trained on IN-9L: how long, how accurate, and their BG-Gap.", "name": "tab-networks"} tags=["hide-input"]
+# %% tags=["remove-input"]
 tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
 
 
@@ -184,12 +255,10 @@ tables.side_by_side(
     },
     {(name, test): theirs.loc[name, "bg_gap" if test == "gap" else test] for name in theirs.index for test in tests},
     {origin: cells(trained) for origin, trained in networks.items()},
+    caption="Networks of different architecture, trained on IN-9L",
 )
 
-# %% [markdown]
-# Most of the networks that were trained on ImageNet's 1,000 classes have smaller gaps in the paper than these:
-
-# %% table={"caption": "BG-Gap of the paper's networks that were trained on ImageNet's 1,000 classes.", "name": "tab-pretrained-gap"} tags=["hide-input"]
+# %% tags=["remove-input"]
 tables.table(
     [
         {
@@ -202,30 +271,13 @@ tables.table(
         .query("where == 'table 2' and training == 'imagenet'")
         .sort_values("bg_gap")
         .itertuples()
-    ]
+    ],
+    caption="BG-Gap of the paper's networks that were trained on ImageNet's 1,000 classes",
+    fold=True,
 )
 
+# %% tags=["remove-input"]
+page.say(study.describe())
+
 # %% [markdown]
-# ## Where we differ, and why
-#
-# - **Bounded from above.** A model that is often wrong on Mixed-Same cannot lose much on Mixed-Rand. Gaps are best compared
-#   between models of similar accuracy on Original; see {doc}`/02_backgrounds_suffice` for those.
-# - **More images.** In the paper training on IN-9L rather than Original takes the gap from {glue:text}`paper_gap:.1f` to
-#   {glue:text}`paper_gap_in9l:.1f` points. On our photographs it changes it by {glue:text}`more_in9l`, to {glue:text}`gap_in9l`.
-#   Our IN-9L has about twice as many images as Original, the paper's four times, and what it adds are images for which no mask
-#   was good enough. Training on it takes more steps as well, as each epoch shows all images.
-# - **Random class.** Here one in nine backgrounds of Mixed-Rand is of the true class. Where the authors leave the true class
-#   out (they do not say), the gap would be larger by about an eighth.
-# - **Large objects.** Part of the difference to the paper may be the size of the objects ({numref}`fig-sizes`).
-#   {doc}`/12_why_we_differ` tries further suspects.
-# - **A small gap remains.** After training on Mixed-Rand, drawn once, the paper's gap is {glue:text}`paper_gap_once:.1f` points
-#   and ours {glue:text}`gap_once`. {doc}`/05_mixed_rand_training` names what may be left.
-#
-# ## Try it yourself
-#
-# Does the gap shrink if the network sees fewer pixels of background? Train with tighter crops:
-# `study.answers("original", augmentation={"smallest_crop": 0.9}).gap()`.
-#
-# ## Next
-#
-# {doc}`/04_adversarial_backgrounds`: instead of a random background, the worst one.
+# **Next:** [4 · Adversarial backgrounds](04_adversarial_backgrounds.ipynb): instead of a random background, the worst.

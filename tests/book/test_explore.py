@@ -239,7 +239,7 @@ def test_a_position_of_the_dial_alone() -> None:
 
 def test_a_dial_that_was_not_measured(tmp_path: Path) -> None:
     study = Study("smoke", compute=False, workspace=Workspace(tmp_path), progress=False)
-    with pytest.raises(NotMeasured, match="chapter 00"):
+    with pytest.raises(NotMeasured, match="chapter 12"):
         explore.dial(study)
 
 
@@ -312,7 +312,7 @@ def test_a_front_end_is_told_from_a_program(asks: bool) -> None:
 @pytest.mark.slow
 def test_the_notebook_runs_and_leaves_no_widget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IN9_HOME", str(tmp_path))
-    chapter = Chapter(PROJECT / "notebooks" / "11_explore.py")
+    chapter = Chapter(PROJECT / "notebooks" / "13_explore.py")
     notebook = execute(chapter, {"profile": "smoke"}, tmp_path, tmp_path / "out.ipynb")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     blocks = ["".join(output["data"]["text/html"]) for output in outputs]

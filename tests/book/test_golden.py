@@ -16,9 +16,12 @@ import pytest
 
 mpl.use("Agg")
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from in9.book.notebooks import Chapter, find_chapters
+from in9.plots.page import Captioned, Text
+from in9.plots.tables import Table
 from in9.study.workspace import HOME_VARIABLE, find_workspace
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +35,7 @@ def shown(chapter: Chapter) -> list[Any]:
     names: dict[str, Any] = {"__name__": chapter.name}
     for cell in (one for one in chapter.read().cells if one.cell_type == "code"):
         if "parameters" in cell.metadata.get("tags", []):
-            names |= chapter.parameters() | {"profile": "tiny", "recorded": True}
+            names |= chapter.parameters()
             continue
         body = ast.parse(cell.source).body
         last = body.pop() if isinstance(body[-1], ast.Expr) else None
@@ -43,17 +46,28 @@ def shown(chapter: Chapter) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """A table as it stands on the page; of a figure, what each panel is called and how many marks it has."""
-    if not isinstance(value, Figure):
-        return value.data
-    lines = ["figure"]
-    for axis in value.axes:
-        marks = sum(len(line.get_xdata()) for line in axis.lines)
-        marks += sum(len(some.get_offsets()) + len(some.get_paths()) for some in axis.collections) + len(axis.patches)
-        words = [text for text in (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) if text]
-        words += [label.get_text() for label in axis.get_yticklabels() if label.get_text().strip("-−.0123456789 ")]
-        lines.append(f"- {' | '.join(words) or 'panel'}: {marks} marks, {len(axis.images)} images")
-    return "\n".join(lines)
+    """Text and tables as they stand on the page; of a figure, what each panel is called and how many marks it has."""
+    match value:
+        case Table():
+            return "\n\n".join(filter(None, [value.caption, value.markdown()]))
+        case Captioned():
+            return f"{as_text(value.figure)}\n\n{value.caption}"
+        case Text():
+            return value.data
+        case Figure():
+            return "\n".join(["figure", *map(as_text, value.axes)])
+        case Axes():
+            return panel(value)
+    return str(value)
+
+
+def panel(axis: Axes) -> str:
+    """What a panel is called and how many marks it has."""
+    marks = sum(len(line.get_xdata()) for line in axis.lines)
+    marks += sum(len(some.get_offsets()) + len(some.get_paths()) for some in axis.collections) + len(axis.patches)
+    words = [text for text in (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) if text]
+    words += [label.get_text() for label in axis.get_yticklabels() if label.get_text().strip("-−.0123456789 ")]
+    return f"- {' | '.join(words) or 'panel'}: {marks} marks, {len(axis.images)} images"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=[one.name for one in CHAPTERS])

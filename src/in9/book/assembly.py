@@ -46,7 +46,7 @@ def assemble(
     for chapter in chapters:
         if chapter in present:
             notebook = nbformat.read(place / "executed" / f"{chapter.name}.ipynb", 4)
-            _number_tables(notebook)
+            _link_pages(notebook)
         else:
             text = (
                 f"# {chapter.title()}\n\nThis chapter is not part of this build. "
@@ -124,16 +124,16 @@ def trial_table(root: Path) -> str:
     return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).data}\n"
 
 
-def _number_tables(notebook: Any) -> None:
-    """Give the tables of cells that say so (``table``: caption and name) a number and a caption, in place.
-
-    In JupyterLab they are plain Markdown; only the renderer reads directives.
-    """
+def _link_pages(notebook: Any) -> None:
+    """Change links, in place, to where pages lie for the renderer: beside the chapters, which in HTML are pages."""
     for cell in notebook.cells:
-        if table := cell.metadata.get("table"):
-            for data in (output.get("data", {}) for output in cell.outputs):
-                if text := data.get("text/markdown"):
-                    data["text/markdown"] = f":::{{table}} {table['caption']}\n:name: {table['name']}\n\n{text}\n:::\n"
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../book/", "](")
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if text := data.get("text/markdown"):
+                data["text/markdown"] = text.replace("](../book/", "](")
+            if text := data.get("text/html"):
+                data["text/html"] = re.sub(r'href="(?:\.\./book/)?([a-z0-9_]+)\.(?:ipynb|md)', r'href="\1.html', text)
 
 
 def _drop_missing(entry: dict[str, Any], notebooks: Collection[str]) -> set[str]:

@@ -43,11 +43,11 @@ def pairs(study: Study, trained_on: Sequence[str] = ("original", "mixed_rand")) 
 def dial(study: Study) -> Any:
     """The dial of the control set, at its measured positions: a widget, or HTML where nobody is there to move it.
 
-    What chapter 00 has not measured yet is measured first. Raises NotMeasured if the study does not compute.
+    What chapter 12 has not measured yet is measured first. Raises NotMeasured if the study does not compute.
     """
     measured = controls.dial(study)
     if not measured:
-        raise NotMeasured("This machine has no records of the dial; run the chapter 00 first.")
+        raise NotMeasured("This machine has no records of the dial; run the chapter 12 first.")
     profiles = controls.dial_profiles(study.profile)
     datasets = [study.of_profile(profiles[rho]).dataset for rho in measured]
     images = np.stack([pixels(load_pool(dataset, "test", limit=1).images) for dataset in datasets])

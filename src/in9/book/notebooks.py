@@ -20,6 +20,7 @@ from in9.errors import In9Error, unknown
 from in9.files import written_whole
 from in9.study.workspace import find_workspace
 
+HIDDEN = {"hide-input", "remove-input"}  # tags of cells whose code a reader need not see
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -49,6 +50,9 @@ class Chapter:
 
         notebook = jupytext.read(self.source)
         notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC})
+        for cell in notebook.cells:
+            if HIDDEN & set(cell.metadata.get("tags", [])):
+                cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds it, too
         return with_stable_ids(notebook)
 
     def title(self) -> str:

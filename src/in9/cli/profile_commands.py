@@ -19,42 +19,52 @@ MOST_KERNELS = 4  # chapters at a time; each takes about a GB
 
 
 def book(
-    profile: PROFILE = "control",
+    profile: PROFILE = "tiny",
     only: Annotated[list[str] | None, typer.Option(help="A chapter's number or name; may be given again.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A chapter's parameter as name=value.")] = None,
     fresh: Annotated[bool, typer.Option(help="Run chapters again that are up to date.")] = False,
-    recorded: Annotated[bool, typer.Option("--recorded", help="Draw the project's records; compute nothing.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Train and measure what has no record here.")] = False,
     engine: ENGINE = None,
 ) -> None:
     """Run the chapters and render the book into build/<profile>/html.
 
-    With --recorded the numbers are those of the project's records (profile tiny): no data and no GPU are needed.
+    Without --measure the numbers are those of the project's records: no data and no GPU are needed.
     """
     from in9.book.claims_page import markdown
     from in9.book.render import run_book
+    from in9.book.setup import has_records, study_of
     from in9.experiments.measuring import experiments_of
     from in9.experiments.measuring import measure as measure_experiments
+    from in9.study.profile import load_profile
     from in9.study.study import Study
 
     parameters = assignments(set_ or [])
-    for name in ("profile", "recorded"):
+    for name in ("profile", "measure"):
         if name in parameters:
             raise In9Error(f"--set cannot change {name!r}; give the option --{name} instead.")
-    study = Study(profile, recorded=recorded, compute=False, engine=engine)
-    if recorded:
-        _check_records(study)
+    chosen = load_profile(profile)
+    if not chosen.real:
+        raise In9Error(
+            f"The images of profile {chosen.name!r} are drawn, and the book's numbers come from photographs: take tiny, "
+            f"light or paper. `in9 measure --profile {chosen.option}` measures this one."
+        )
+    study = study_of(chosen, measure=False, engine=engine)  # judges the claims; whatever is missing is measured before
+    if not measure and not has_records(study):
+        raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
 
     def prepare(chapters: Sequence[str]) -> None:
-        measure_experiments(Study(study.profile, engine=engine), experiments_of(chapters), say=typer.echo)
+        measure_experiments(Study(chosen, engine=engine), experiments_of(chapters), say=typer.echo)
 
+    if measure:
+        study = Study(chosen, compute=False, engine=engine)
     run_book(
-        study.profile,
+        chosen,
         only=only or (),
-        parameters=parameters | ({"recorded": True} if recorded else {}),
+        parameters=parameters | {"measure": measure},
         fresh=fresh,
         engine=engine,
         fragments={"claims.md": lambda: markdown(study)},
-        prepare=None if recorded else prepare,
+        prepare=prepare if measure else None,
         side_by_side=min(os.cpu_count() or 1, MOST_KERNELS),
         say=typer.echo,
     )
@@ -157,18 +167,6 @@ def claims(
 
     name = (REFERENCE if committed else "control") if profile is None else profile
     typer.echo(claimed.text(Study(name, recorded=committed, compute=False)))
-
-
-def _check_records(study: Study) -> None:
-    """Raise In9Error if the project has no record of the study's profile, naming the profiles that have some."""
-    from in9.study.profile import profile_names
-
-    recorded = [name for name in profile_names() if any((study.records / name).glob("*.json"))]
-    if not any((study.records / study.profile.name).glob("*.json")):
-        raise In9Error(
-            f"The project has no records of profile {study.profile.name!r}, only of {', '.join(recorded) or 'none'}; "
-            "choose that with --profile, or leave out --recorded."
-        )
 
 
 def sync(check: Annotated[bool, typer.Option(help="Only say which pairs differ.")] = False) -> None:

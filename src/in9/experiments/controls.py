@@ -27,18 +27,18 @@ def _jobs(profile: Profile) -> list[Job]:
 
 DIAL: Experiment = Experiment(
     "dial",
-    ("00", "11"),
+    ("12", "13"),
     lambda profile: {rho: _jobs(position) for rho, position in dial_profiles(profile).items()},
     whole=True,
 )
 DIAL_DRAWS: Experiment = Experiment(
     "dial_draws",
-    ("00", "11"),
+    ("12", "13"),
     lambda profile: {rho: jobs for rho, position in dial_profiles(profile).items() if (jobs := draws_jobs(position))},
     lambda records: records,
 )
 """Which backgrounds the mixed test sets get at each position of the dial."""
-CALIBRATION: Experiment = Experiment("calibration", ("00",), lambda profile: {"original": _jobs(profile)}, whole=True)
+CALIBRATION: Experiment = Experiment("calibration", ("12",), lambda profile: {"original": _jobs(profile)}, whole=True)
 
 
 def dial_profiles(profile: Profile) -> dict[float, Profile]:

@@ -41,7 +41,7 @@ def _masks(profile: Profile) -> dict[str, list[Job]]:
     }
 
 
-MASK_CHANGES: Experiment = Experiment(CHANGED_MASKS, ("03", "12"), _masks, lambda records: records, whole=True)
+MASK_CHANGES: Experiment = Experiment(CHANGED_MASKS, ("03", "11"), _masks, lambda records: records, whole=True)
 
 
 def mask_changes(study: Study) -> pd.DataFrame:

@@ -93,6 +93,14 @@ def judge(claim: Claim, study: Study) -> Verdict:
     return Verdict(claim, estimate, decide(claim.region, estimate), agrees=agrees, remark=remark)
 
 
+def verdict_on(words: str, study: Study) -> Verdict:
+    """The verdict on the claim whose text begins with these words, from what was measured; nothing is computed."""
+    (claim,) = (claim for claim in CLAIMS if claim.text.startswith(words))
+    study = study.of_profile(study.profile)
+    study.compute = False
+    return judge(claim, study)
+
+
 def agreement(printed: Fact, protocol: str, estimate: Estimate) -> bool | None:
     """Whether the paper's number lies in our interval; None where it prints none or measured by another protocol."""
     if math.isnan(printed.value) or printed.protocol != protocol:

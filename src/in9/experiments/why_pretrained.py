@@ -46,7 +46,7 @@ def _finer(profile: Profile) -> dict[int, list[Job]]:
 FINER = Experiment("finer", ("10",), _finer)
 """Models trained on up to so many finer classes for each of the nine, and tested on the nine."""
 
-SMALLER = Experiment("smaller", ("10", "12"), _smaller)
+SMALLER = Experiment("smaller", ("10", "11"), _smaller)
 """Models trained on a share of the images, by that share."""
 
 

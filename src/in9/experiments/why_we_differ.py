@@ -88,9 +88,9 @@ def _attacks(profile: Profile) -> dict[Suspect, list[Job]]:
     return jobs | {EVERY_BACKGROUND: jobs_of(profile, "adversarial", [recipes[base(recipes)]], **every)}
 
 
-TRIALS = Experiment("trials", ("12",), _trials)
-LEVELS = Experiment("levels", ("12",), _levels)
-SUSPECTS = Experiment("suspects", ("12",), _attacks, Attacks.of_records)
+TRIALS = Experiment("trials", ("11",), _trials)
+LEVELS = Experiment("levels", ("11",), _levels)
+SUSPECTS = Experiment("suspects", ("11",), _attacks, Attacks.of_records)
 
 
 # ---------------------------------------------------------------------------------------------- what is read of it

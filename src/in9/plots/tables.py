@@ -1,8 +1,12 @@
-"""What a chapter says in words: numbers for the prose, and tables that put paper, record and run side by side."""
+"""Tables of a page: the paper's numbers beside ours, with every number to download."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
 from numbers import Integral, Real
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +15,7 @@ import pandas as pd
 ORIGIN_TITLES = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
 NOTHING = "–"
 NO_BREAK = "\u00a0"  # a space at which no line is broken
+ROWS_IN_SIGHT = 8  # a longer table is folded
 
 
 @runtime_checkable
@@ -20,36 +25,72 @@ class WithInterval(Protocol):
     def text(self, digits: int = 1) -> str:
         """``"79.3 [77.9, 80.6]"``: percent."""
 
-
-class Text(str):
-    """A string that shows without quotes where a notebook shows its value."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+    def in_percent(self) -> tuple[float, float, float]:
+        """Value, low and high, times 100."""
 
 
-def glue(**values: Any) -> None:
-    """Name values, so that the prose can quote them; estimates become text in percent with their interval.
+@dataclass(frozen=True)
+class Table:
+    """Rows of the same keys. A page and JupyterLab show HTML; where no HTML is shown, Markdown takes its place.
 
-    Outside Jupyter Book (Colab, say) nothing happens: the prose then shows the names.
+    ``caption`` says what the numbers are. With ``fold`` the page shows the caption, and the rows when it is clicked.
     """
-    try:
-        from myst_nb import glue as paste
-    except ImportError:
-        return
-    for name, value in values.items():
-        if isinstance(value, WithInterval):
-            value = value.text()
-        paste(name, Text(value) if isinstance(value, str) else value, display=False)
 
+    rows: Sequence[Mapping[str, Any]]
+    caption: str = ""
+    digits: int = 1
+    fold: bool = False
 
-def markdown(text: str) -> Any:
-    """Text that a notebook shows as Markdown."""
-    from IPython.display import Markdown
+    def markdown(self) -> str:
+        """The table as Markdown; columns of numbers are set to the right."""
+        columns = list(self.rows[0])
+        marks = [":--" if self._is_text(column) else "--:" for column in columns]
+        lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(marks) + "|"]
+        for row in self.rows:
+            cells = (cell(row[column], self.digits).replace("|", "/") for column in columns)
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
 
-    return Markdown(text)
+    def csv(self) -> str:
+        """The same numbers, unrounded: an estimate takes three columns, of which two end in ``low`` and ``high``."""
+        flat = []
+        for row in self.rows:
+            cells: dict[str, Any] = {}
+            for name, value in row.items():
+                if isinstance(value, WithInterval):
+                    cells |= dict(zip((name, f"{name}, low", f"{name}, high"), value.in_percent(), strict=True))
+                else:
+                    cells[name] = value
+            flat.append(cells)
+        return pd.DataFrame(flat).to_csv(index=False)
+
+    def html(self) -> str:
+        """The table as HTML in which every text is escaped, and a link that holds the CSV file itself."""
+        columns = list(self.rows[0])
+        classes = {column: "" if self._is_text(column) else ' style="text-align: right"' for column in columns}
+        head = "".join(f"<th{classes[column]}>{inline_html(column)}</th>" for column in columns)
+        lines = (
+            "".join(f"<td{classes[name]}>{inline_html(cell(value, self.digits))}</td>" for name, value in row.items())
+            for row in self.rows
+        )
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        table = f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        address = base64.b64encode(self.csv().encode()).decode()
+        link = f'<a download="table.csv" href="data:text/csv;base64,{address}">Download as CSV</a>'
+        box = f'<div class="pst-scrollable-table-container">{table}</div><p class="in9-download">{link}</p>'
+        caption = inline_html(self.caption)
+        if self.fold or len(self.rows) > ROWS_IN_SIGHT:
+            size = f"{len(self.rows)} {'row' if len(self.rows) == 1 else 'rows'}"
+            title = f"{caption} <small>({size})</small>" if caption else size
+            return f'<details class="in9-table"><summary>{title}</summary>{box}</details>'
+        return f'<div class="in9-table">{f"<p><small>{caption}</small></p>" if caption else ""}{box}</div>'
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        text = f"{self.caption}\n\n{self.markdown()}" if self.caption else self.markdown()
+        return {"text/html": self.html(), "text/markdown": text, "text/plain": text}
+
+    def _is_text(self, column: str) -> bool:
+        return isinstance(next((row[column] for row in self.rows if row[column] is not None), ""), str)
 
 
 def cell(value: Any, digits: int = 1) -> str:
@@ -64,19 +105,15 @@ def cell(value: Any, digits: int = 1) -> str:
     return f"{float(value):z.{digits}f}" if isinstance(value, Real) else str(value)
 
 
-def table(rows: Sequence[Mapping[str, Any]], digits: int = 1, nothing: str = "There is no record of this yet.") -> Any:
-    """A Markdown table from rows of the same keys; columns of numbers are set to the right.
-
-    Without rows it is a table of one cell, which says ``nothing``: where a page expects a table, there must be one.
-    """
-    rows = rows or [{nothing: NOTHING}]
-    columns = list(rows[0])
-    firsts = [next((row[column] for row in rows if row[column] is not None), "") for column in columns]
-    marks = [":--" if isinstance(value, str) else "--:" for value in firsts]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(marks) + "|"]
-    for row in rows:
-        lines.append("| " + " | ".join(cell(row[column], digits).replace("|", "/") for column in columns) + " |")
-    return markdown("\n".join(lines))
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    caption: str = "",
+    digits: int = 1,
+    nothing: str = "There is no record of this yet.",
+    fold: bool = False,
+) -> Table:
+    """A table from rows of the same keys; without rows it has one cell, which says ``nothing``."""
+    return Table(rows or [{nothing: NOTHING}], caption, digits, fold)
 
 
 def side_by_side(
@@ -84,17 +121,29 @@ def side_by_side(
     names: Mapping[Any, str],
     paper: Mapping[Any, Any],
     ours: Mapping[str, Mapping[Any, Any]],
+    caption: str = "",
     digits: int = 1,
-) -> Any:
-    """The table that each chapter has: a row for each name; the paper's number, then our record's and this run's.
+    fold: bool = False,
+) -> Table:
+    """The paper's numbers beside ours: a row for each name; the paper's number, then our record's and this run's.
 
     ``ours`` has the numbers of each origin (``record``, ``run``) that has any; origins without numbers get no column.
     """
     columns = {"paper": paper} | {origin: numbers for origin, numbers in ours.items() if numbers}
-    return table(
-        [
-            {title: label} | {ORIGIN_TITLES[origin]: numbers.get(key) for origin, numbers in columns.items()}
-            for key, label in names.items()
-        ],
-        digits,
-    )
+    rows = [
+        {title: label} | {ORIGIN_TITLES[origin]: numbers.get(key) for origin, numbers in columns.items()}
+        for key, label in names.items()
+    ]
+    return table(rows, caption, digits, fold=fold)
+
+
+def inline_html(text: str) -> str:
+    """A line of Markdown (bold, code, links) as HTML; HTML in it is escaped, so that a record's name cannot act."""
+    return str(_renderer().renderInline(text)) if text.strip() else escape(text)
+
+
+@cache
+def _renderer() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).disable("image")

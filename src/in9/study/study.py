@@ -290,7 +290,9 @@ class Study:
         networks = "one seed" if number == 1 else f"{number} seeds"
         if profile.split.folds:
             networks = f"a network for each of {number} folds"
-        stored = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
+        stored = ""
+        if self.recorded:
+            stored = "These numbers were read from stored measurements; no network was trained for this page. "
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
             f"{recipe.epochs} epochs on {model.training['images']:,} images "

@@ -1,0 +1,84 @@
+"""What the first cells of a chapter do: check its parameters and open the study that they describe."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from in9.errors import In9Error, unknown
+from in9.study.profile import Profile, load_profile
+from in9.study.study import Study
+
+INJECTED = "# Parameters\n"  # how papermill begins the cell with the values that it was given
+CHANGES = ("data", "epochs", "seeds", "architecture")
+"""Parameters that change what is measured."""
+
+
+def open_study(names: Mapping[str, Any]) -> Study:
+    """The study of a chapter, from the names in its notebook: ``study = open_study(globals())``.
+
+    ``profile`` is the name of a profile or the path of a TOML file. With ``measure`` what has no record is trained and
+    measured on ``device``; without, nothing is computed. ``data`` is the folder of a built dataset; ``epochs``,
+    ``seeds`` and ``architecture`` take the place of the profile's. Raises In9Error for a parameter that papermill was
+    given and the chapter does not have, and for changes of what is measured that nobody has measured.
+    """
+    check_names(names.get("In", ()))
+    measure, changes = names["measure"], {name: names[name] for name in CHANGES if names.get(name) is not None}
+    if changes and not measure:
+        raise In9Error(
+            f"The parameter {next(iter(changes))!r} changes what is measured, and without measure = True nothing is."
+        )
+    return study_of(changed(load_profile(names["profile"]), **changes), measure, names["device"])
+
+
+def study_of(profile: Profile, measure: bool, device: str = "auto", engine: str | None = None) -> Study:
+    """The study of a profile: one that measures; or one that reads the project's records, or else this machine's."""
+    if measure:
+        return Study(profile, device=device, engine=engine)
+    study = Study(profile, recorded=True, engine=engine)
+    return study if has_records(study) else Study(profile, compute=False, device=device, engine=engine)
+
+
+def has_records(study: Study) -> bool:
+    """Whether there is a record of the study's profile."""
+    return any((study.records / study.profile.name).glob("*.json"))
+
+
+def changed(
+    profile: Profile,
+    data: str | None = None,
+    epochs: int | None = None,
+    seeds: Sequence[int] | None = None,
+    architecture: str | None = None,
+) -> Profile:
+    """The profile with other data, trained for other epochs, with other seeds (or folds) or another network."""
+    recipe = {name: value for name, value in (("epochs", epochs), ("architecture", architecture)) if value is not None}
+    return replace(
+        profile,
+        data=profile.data if data is None else str(Path(data).expanduser().absolute()),
+        seeds=profile.seeds if seeds is None else tuple(seeds),
+        recipe=profile.recipe.changed(**recipe),
+    )
+
+
+def check_names(cells: Sequence[str]) -> None:
+    """Raise In9Error if papermill was given a name that the chapter's cell of parameters does not declare.
+
+    ``cells`` are the sources of the cells that have run, in order. Papermill puts its own right after that cell.
+    """
+    places = [place for place, source in enumerate(cells) if place and source.startswith(INJECTED)]
+    if places:
+        declared, given = (_assigned(cells[place]) for place in (places[-1] - 1, places[-1]))
+        for name in given:
+            if name not in declared:
+                raise unknown("parameter", name, declared)
+
+
+def _assigned(source: str) -> list[str]:
+    statements = ast.parse(source).body
+    targets = [statement.targets[0] for statement in statements if isinstance(statement, ast.Assign)]
+    targets += [statement.target for statement in statements if isinstance(statement, ast.AnnAssign)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
