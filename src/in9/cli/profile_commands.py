@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from in9.cli.options import DEVICE, ENGINE, JOBS, PROFILE, assignments, seed_option
 from in9.errors import In9Error
-
-if TYPE_CHECKING:
-    from in9.study.study import Study
 
 MOST_KERNELS = 4  # chapters at a time; each takes about a GB
 
@@ -45,8 +42,8 @@ def book(
     chosen = load_profile(profile)
     if not chosen.real:
         raise In9Error(
-            f"The images of profile {chosen.name!r} are drawn, and the book's numbers come from photographs: take tiny, "
-            f"light or paper. `in9 measure --profile {chosen.option}` measures this one."
+            f"The images of profile {chosen.name!r} are synthetic, and the book's numbers come from photographs: take "
+            f"tiny, light or paper. `in9 measure --profile {chosen.option}` measures this one."
         )
     study = study_of(chosen, measure=False, engine=engine)  # judges the claims; whatever is missing is measured before
     if not measure and not has_records(study):

@@ -290,9 +290,7 @@ class Study:
         networks = "one seed" if number == 1 else f"{number} seeds"
         if profile.split.folds:
             networks = f"a network for each of {number} folds"
-        stored = ""
-        if self.recorded:
-            stored = "These numbers were read from stored measurements; no network was trained for this page. "
+        stored = "These are stored measurements; no network was trained for this page. " if self.recorded else ""
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
             f"{recipe.epochs} epochs on {model.training['images']:,} images "
