@@ -66,9 +66,11 @@ print(f"BG-Gap     {accuracy(on_same) - accuracy(on_random):.1f} points")
 
 # %% tags=["remove-input"]
 page.say(
-    "One draw of the backgrounds may be a lucky draw. So the package draws them several times and takes the mean: "
-    "**{gap}** points. The brackets are a 95 % interval. It takes into account that both test sets have the same objects, that "
-    "a background is met by many objects, and that networks differ. {tested}",
+    """
+    One draw of the backgrounds may be a lucky draw. So the package draws them several times and takes the mean: **{gap}**
+    points. The brackets are a 95 % interval. It takes into account that both test sets have the same objects, that a
+    background is met by many objects, and that networks differ. {tested}
+    """,
     gap=original.gap(),
     tested=bg_gap.how_tested(study),
 )
@@ -100,8 +102,10 @@ frames += [backgrounds_suffice.gaps(trained).assign(origin=origin) for origin, t
 shown = pd.concat(frames).replace({"train": rows})
 page.show(
     charts.intervals(shown, "train", "gap", list(rows.values()), "BG-Gap, points"),
-    "BG-Gap in points after training on each set. Lines are 95 % intervals; the paper gives none. *Drawn once*: each training "
-    "object keeps one background, as in the paper. *Drawn anew*: it gets another in each epoch.",
+    """
+    BG-Gap in points after training on each set. Lines are 95 % intervals; the paper gives none. *Drawn once*: each
+    training object keeps one background, as in the paper. *Drawn anew*: it gets another in each epoch.
+    """,
 )
 
 # %% [markdown]
@@ -128,13 +132,15 @@ page.show(
 record = sources.get("record", study)  # on photographs
 thirds = masks_and_sizes.object_sizes(record)
 page.say(
-    "- **The size of the objects** changes the gap more than anything else: from {large} points for the largest third to {small} "
-    "for the smallest. [Chapter 11](11_why_we_differ.ipynb) weighs our objects like ImageNet's.\n"
-    "- **The backgrounds of the right class.** One in nine backgrounds of our Mixed-Rand is of the object's own class. If the "
-    "authors left those out, which they do not say, their gap is larger by about an eighth for that reason: for us it would be "
-    "{eighth:.1f} points.\n"
-    "- **More images do not close the gap.** Training on IN-9L changes it by {more_in9l} points, to {gap_in9l} (paper: from "
-    "{paper_gap:.1f} to {paper_gap_in9l:.1f}). But our IN-9L adds only images without a good mask, and longer training.",
+    """
+    - **The size of the objects** changes the gap more than anything else: from {large} points for the largest third to
+      {small} for the smallest. [Chapter 11](11_why_we_differ.ipynb) weighs our objects like ImageNet's.
+    - **Backgrounds of the right class.** One in nine backgrounds of our Mixed-Rand is of the object's own class. If the
+      authors left those out, which they do not say, their gap is larger by about an eighth for that reason: for us that
+      would be {eighth:.1f} points.
+    - **More images do not close the gap.** Training on IN-9L changes it by {more_in9l} points, to {gap_in9l} (paper: from
+      {paper_gap:.1f} to {paper_gap_in9l:.1f}). But our IN-9L adds only images without a good mask, and longer training.
+    """,
     small=masks_and_sizes.as_text(thirds.iloc[0]),
     large=masks_and_sizes.as_text(thirds.iloc[-1]),
     eighth=original.gap().in_percent().value / 8,
@@ -205,8 +211,8 @@ tables.side_by_side(
     names,
     {},
     p_values,
-    caption="McNemar's exact test in the first draw. It compares the objects recognised only on Mixed-Same with those recognised "
-    "only on Mixed-Rand: if the background did not matter, the two counts would be about equal. The numbers are p-values",
+    caption="p-values of McNemar's exact test in the first draw. It compares the objects recognised only on Mixed-Same with "
+    "those recognised only on Mixed-Rand; if the background did not matter, the two counts would be about equal.",
     fold=True,
 )
 

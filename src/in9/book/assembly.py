@@ -59,9 +59,9 @@ def assemble(
         "status.md": lambda: chapter_table(present),
         "records.md": lambda: record_table(root / "records"),
         "trials.md": lambda: trial_table(root),
-        "chapters.md": lambda: "".join(f"- {{doc}}`/{chapter.name}`\n" for chapter in present),
         "profile.md": lambda: f"This build uses the profile `{profile.name}`. {profile.about}\n",
-        "claims.md": lambda: "The table of claims is not part of this build.\n",
+        **{name: lambda: "Not part of this build.\n" for name in ("claims.html", "experiment.html", "findings.md")},
+        "credit.md": lambda: "",
         **fragments,
     }
     (source / "generated").mkdir()
@@ -90,7 +90,7 @@ def chapter_table(present: Mapping[Chapter, Mapping[str, Any]]) -> str:
         | ({"machine": _machine(facts)} if len(machines) > 1 else {})
         for chapter, facts in present.items()
     ]
-    return tables.table(rows).data + (f"\n\nAll on {machines[0]}.\n" if len(machines) == 1 else "\n")
+    return tables.table(rows).markdown() + (f"\n\nAll on {machines[0]}.\n" if len(machines) == 1 else "\n")
 
 
 def record_table(folder: Path) -> str:
@@ -111,7 +111,7 @@ def record_table(folder: Path) -> str:
                     "machines": "; ".join(sorted(set(map(_machine, provenance)))),
                 }
             )
-    return f"{tables.table(rows).data}\n" if rows else "The project has no records yet.\n"
+    return f"{tables.table(rows).markdown()}\n" if rows else "The project has no records yet.\n"
 
 
 def trial_table(root: Path) -> str:
@@ -121,7 +121,7 @@ def trial_table(root: Path) -> str:
     if not rows:
         return "The project has no record of the trials yet.\n"
     images = len(next(iter(why_we_differ.TRIALS.read(study).values())).labels[IN9L])
-    return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).data}\n"
+    return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).markdown()}\n"
 
 
 def _link_pages(notebook: Any) -> None:

@@ -1,4 +1,4 @@
-"""The HTML of the page "Explore": blocks that hold their pictures and answers, and ask no other host for anything."""
+"""The HTML of blocks that a reader can use; they hold their pictures and answers and ask no other host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from in9.book.comparison import ALONE, OUTCOMES, Comparison, Responses, mixed_variant, outcomes, pictures_of
 from in9.evaluation.estimates import Estimate
 from in9.plots.pictures import heated
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
+from in9.taxonomy import CLASS_NAMES, TITLES
 
 TILE_SIZE = 64  # larger pictures are shown smaller, which keeps the page small
 TEMPLATES = Environment(
@@ -51,39 +51,6 @@ def pair_html(comparison: Comparison, row: int, background: int, chosen: int = 0
     )
 
 
-def pairs_html(comparison: Comparison) -> str:
-    """The first test image of each class on the background of the second of each class, all answers computed.
-
-    Works from disk: pictures and maps are one raster of tiles, answers are JSON.
-    """
-    classes, each = range(NUM_CLASSES), NUM_CLASSES + len(ALONE)  # pictures of each object
-    objects, backgrounds = comparison.image_of_each_class(0), comparison.image_of_each_class(1)
-    images = torch.cat([pictures_of(comparison.pool, row, backgrounds) for row in objects.tolist()])
-    responses = comparison.respond(images)
-    behind = np.array([[*classes, *len(ALONE) * [label]] for label in classes])  # class: [objects, pictures]
-    shares = responses.shares.reshape(2, NUM_CLASSES, each, NUM_CLASSES)
-    answered = _answered(shares, np.arange(NUM_CLASSES)[:, None], behind)
-    on_backgrounds = answered["outcomes"][..., :NUM_CLASSES]
-    first, last = 0, NUM_CLASSES - 1  # the pair that is shown first
-    facts = {
-        "classes": CLASS_NAMES,
-        "words": OUTCOMES,
-        "mixed": [[TITLES[mixed_variant(label, background)] for background in classes] for label in classes],
-        **{name: values.tolist() for name, values in answered.items()},  # [classifiers, objects, pictures]
-    }
-    return _rendered(
-        "pairs",
-        _tiles(images, responses, each),
-        trained_on=list(comparison.classifiers),
-        variants=(mixed_variant(first, last), *ALONE),
-        label=first,
-        background=last,
-        shown={name: values[:, first, last] for name, values in answered.items()},
-        counts={outcome: (on_backgrounds == outcome).sum((1, 2)) for outcome in OUTCOMES},
-        facts=facts,
-    )
-
-
 def dial_html(measured: Mapping[float, Mapping[str, Estimate]], images: np.ndarray, shown: int | None = None) -> str:
     """What was measured at each position of the dial, or at that one which is ``shown``, with one image of each class.
 
@@ -105,8 +72,13 @@ def sprite(tiles: np.ndarray) -> str:
     whole = Image.fromarray(tiles.transpose(0, 2, 1, 3, 4).reshape(rows * size, columns * size, 3))
     if size > TILE_SIZE:
         whole = whole.resize((columns * TILE_SIZE, rows * TILE_SIZE), Image.Resampling.BOX)
+    return webp(np.asarray(whole))
+
+
+def webp(picture: np.ndarray) -> str:
+    """A picture uint8 [H, W, 3], or [H, W, 4] with its opacity, as an address that holds it (``data:``)."""
     stream = io.BytesIO()
-    whole.save(stream, "WEBP", quality=80)
+    Image.fromarray(picture).save(stream, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
@@ -118,8 +90,12 @@ def pixels(images: Tensor) -> np.ndarray:
 def _rendered(kind: str, tiles: np.ndarray, **values: Any) -> str:
     """The block of this kind, from its template; ``tiles`` is uint8 [rows, columns, S, S, 3]."""
     rows, columns = tiles.shape[:2]
-    template = TEMPLATES.get_template(f"{kind}.html")
-    return template.render(kind=kind, sprite=sprite(tiles), rows=rows, columns=columns, **values)
+    return rendered(kind, sprite=sprite(tiles), rows=rows, columns=columns, **values)
+
+
+def rendered(kind: str, **values: Any) -> str:
+    """The block of this kind, from its template; every text is escaped."""
+    return TEMPLATES.get_template(f"{kind}.html").render(kind=kind, **values)
 
 
 def _tiles(images: Tensor, responses: Responses, columns: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What the page "Explore" calls: any object on any background and two classifiers' answers, and the control set's dial.
 
-In JupyterLab ``pairs`` and ``dial`` give widgets; ``pairs`` computes at each change. Where a notebook is run from
-beginning to end, as for the book, they give HTML that holds all answers and asks nobody for anything.
+In JupyterLab ``pairs`` and ``dial`` give widgets where the study measures. Where a notebook is run from beginning to end,
+as for the book, they give HTML that holds all answers and asks nobody for anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from IPython.core.getipython import get_ipython
 from IPython.display import HTML
 
-from in9.book.blocks import dial_html, pair_html, pairs_html, pixels
+from in9.book import demonstration
+from in9.book.blocks import dial_html, pair_html, pixels
 from in9.book.comparison import ALONE, Comparison, compare
 from in9.data.variants import load_pool
 from in9.experiments import controls
@@ -34,10 +35,12 @@ def live() -> bool:
 def pairs(study: Study, trained_on: Sequence[str] = ("original", "mixed_rand")) -> Any:
     """Any object on any background, and what the classifiers trained on two of the study's sets make of the picture.
 
-    A widget, or HTML where nobody is there to move it. Raises as ``in9.book.comparison.compare``.
+    A widget that computes at each change, in JupyterLab and for a study that measures; else the first page's experiment,
+    which holds its answers. Raises as ``in9.book.comparison.compare``.
     """
-    comparison = compare(study, trained_on)
-    return pairs_widget(comparison) if live() else HTML(pairs_html(comparison))
+    if study.compute and live():
+        return pairs_widget(compare(study, trained_on))
+    return HTML(demonstration.load(study.workspace).html())
 
 
 def dial(study: Study) -> Any:

@@ -27,7 +27,7 @@ def book(
 
     Without --measure the numbers are those of the project's records: no data and no GPU are needed.
     """
-    from in9.book.claims_page import markdown
+    from in9.book.pages import fragments
     from in9.book.render import run_book
     from in9.book.setup import has_records, study_of
     from in9.experiments.measuring import experiments_of
@@ -60,7 +60,7 @@ def book(
         parameters=parameters | {"measure": measure},
         fresh=fresh,
         engine=engine,
-        fragments={"claims.md": lambda: markdown(study)},
+        fragments=fragments(study),
         prepare=prepare if measure else None,
         side_by_side=min(os.cpu_count() or 1, MOST_KERNELS),
         say=typer.echo,

@@ -6,6 +6,7 @@ All is plain Markdown, which JupyterLab, the rendered book and a code host show 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 from in9.plots.tables import WithInterval
@@ -40,7 +41,7 @@ class Captioned:
 
 
 def say(text: str, **values: Any) -> Text:
-    """Sentences with numbers: ``say("The gap is {gap} points.", gap=...)``.
+    """Sentences with numbers: ``say("The gap is {gap} points.", gap=...)``; indented lines are moved to the left.
 
     An estimate stands with its interval, ``14.3 [13.5, 15.2]``, or alone as ``{gap:.1f}``, both in percent.
     """
@@ -72,6 +73,7 @@ class _InPercent:
 
 
 def _filled(text: str, values: dict[str, Any]) -> str:
+    text = cleandoc(text)
     if not values:
         return text
     shown = {name: _InPercent(value) if isinstance(value, WithInterval) else value for name, value in values.items()}
