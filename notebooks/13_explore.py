@@ -1,53 +1,46 @@
 # %% [markdown]
-# # Explore
+# # 13 · Explore (beyond the paper)
 #
-# Put an object on another image's background, and see what two classifiers make of it: one was trained on Original, the
-# other on Mixed-Rand with backgrounds drawn anew in each epoch. Where images are in folds, both have left out the first, and
-# its images are the ones to choose from. Opened in JupyterLab (see {doc}`/how_to_run`), this page computes at each change, for any two test
-# images; the page of the rendered book holds the answers for one object of each class on one background of each.
-# Nothing here was chosen by hand, and nothing is an estimate: one picture shows what can happen, and the other chapters
-# say how often it does.
+# Put an object on another image's background and see what two networks make of it. One was trained on whole images (Original),
+# the other on objects with random backgrounds (Mixed-Rand, drawn anew in each epoch).
 
 # %% tags=["parameters"]
-profile = "control"
-recorded = False
-trained_on = ["original", "mixed_rand"]
-
-# %% [markdown]
-# ## Objects and backgrounds
-#
-# The first picture is the object on the background of the other image (Only-BG-T of that image; the name says which of the
-# mixed variants draws such a pair). The others are the variants of the object's own image. The bars are each classifier's
-# nine scores as shares of one (softmax). Grad-CAM, taken at the stage before the last as in the figure of
-# {doc}`/06_saliency`, shows what speaks for the class that the classifier answers, which may be another for each; where it is
-# dark throughout, the method finds nothing that does.
-#
-# The class of a background is that of its image. In the control set an image of a fish may stand on another texture than
-# the fishes', just as a photograph of a fish need not show water.
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = False  # True: train and measure what is missing; False: show the project's records
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
 
 # %% tags=["hide-input"]
-import in9
-from in9.book import explore
-from in9.plots import tables
+from in9.book import demonstration, explore
+from in9.book.setup import open_study
+from in9.plots import page
 
-study = in9.Study(profile, recorded=recorded)
-nothing = tables.markdown("This book was drawn from records alone, which have neither images nor networks.")
-explore.pairs(study, trained_on) if study.compute else nothing
+study = open_study(globals())
+explore.pairs(study)
 
-# %% [markdown]
-# ## The dial
-#
-# How much the background says of the class is a property of the data. In the control set it is set by a dial, rho; here are
-# the positions that {doc}`/00_instrument` measures, each with classifiers trained on Original at that position, and one
-# image of each class. An object is the same at every position; from one position to the next, some move to their class's own
-# background. Brackets are 95 % intervals. What lies between the positions was not measured and is not shown.
-
-# %% tags=["hide-input"]
-explore.dial(study) if study.compute else nothing
+# %% tags=["remove-input"]
+page.say(f"<small>{demonstration.load(study.workspace).credit()}</small>")
 
 # %% [markdown]
-# ## Try it yourself
+# In the rendered book the page holds a few photographs and the answers to them. In JupyterLab it can do more: with `measure = True` in
+# the first code cell it trains both networks if need be, and then computes the answers to any two of your test images, with
+# Grad-CAM maps of both networks. For that you need the photographs of the profile; [how to run the book](../book/how_to_run.md) says
+# how to build them.
 #
-# - Find an object that both classifiers name on its own background and only one names on another's.
-# - Look at Only-BG-T: which classifier still names the class, with no object there?
-# - Compare other classifiers: `trained_on = ["original", "only_fg"]` in the first code cell, then run all cells.
+# One picture shows what can happen. The other chapters measure how often it does.
+#
+# ## What you see
+#
+# - The object is cut out by its mask and pasted at the place where it was.
+# - The background is the other image with its own object's box filled by tiles of what surrounds it (Only-BG-T). Its class is the
+#   class of the object that was there. A photograph of a fish need not show water.
+# - A network's answer is the class with the highest score. The percentage is its share of the scores of all nine classes (softmax).
+#
+# ## Exercise
+#
+# - Find an object that both networks name on its own class's background and only one of them names on another.
+# - Which backgrounds fool the network trained on whole images most often? What do they have in common?
+# - With `measure = True`, compare other networks: `explore.pairs(study, ["original", "only_fg"])`.

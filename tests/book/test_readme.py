@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from in9.book import readme
+from in9.book import pages, readme
 from in9.errors import In9Error
-from in9.experiments import verdicts
 from in9.study.study import REFERENCE, Study
 from in9.study.workspace import find_workspace
 
@@ -23,10 +22,10 @@ def study() -> Study:
     return Study(REFERENCE, recorded=True, workspace=find_workspace(ROOT), progress=False)
 
 
-def test_the_table_of_claims_is_up_to_date(study: Study) -> None:
-    judged = verdicts.judge_all(study)
-    assert readme.with_table(README, readme.table(judged)) == README, "run 'make sync'"
-    assert README.count(" | supported |") == sum(verdict.decision == verdicts.SUPPORTED for verdict in judged)
+def test_the_findings_are_up_to_date(study: Study) -> None:
+    findings = pages.findings(study)
+    assert readme.with_findings(README, f"{findings}\n") == README, "run 'make sync'"
+    assert study.answers("original").gap().text() in findings
 
 
 def test_the_figure_is_up_to_date(study: Study, tmp_path: Path) -> None:
@@ -54,4 +53,4 @@ def test_it_is_short_and_its_links_lead_somewhere() -> None:
 
 def test_a_readme_without_the_marks_is_refused() -> None:
     with pytest.raises(In9Error, match="must hold the lines"):
-        readme.with_table("nothing", "")
+        readme.with_findings("nothing", "")

@@ -1,7 +1,7 @@
 """What the page "Explore" calls: any object on any background and two classifiers' answers, and the control set's dial.
 
-In JupyterLab ``pairs`` and ``dial`` give widgets where the study measures. Where a notebook is run from beginning to end,
-as for the book, they give HTML that holds all answers and asks nobody for anything.
+In JupyterLab ``pairs`` and ``dial`` give widgets where the study measures. Where a notebook is run from beginning to
+end, as for the book, they give HTML that holds all answers and asks nobody for anything.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def live() -> bool:
 def pairs(study: Study, trained_on: Sequence[str] = ("original", "mixed_rand")) -> Any:
     """Any object on any background, and what the classifiers trained on two of the study's sets make of the picture.
 
-    A widget that computes at each change, in JupyterLab and for a study that measures; else the first page's experiment,
-    which holds its answers. Raises as ``in9.book.comparison.compare``.
+    A widget that computes at each change, in JupyterLab and for a study that measures; else the experiment of the
+    first page, which holds its answers. Raises as ``in9.book.comparison.compare``.
     """
     if study.compute and live():
         return pairs_widget(compare(study, trained_on))

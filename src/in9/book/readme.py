@@ -1,4 +1,4 @@
-"""What README shows of the records: the table of claims, and the figure beside it.
+"""What README shows of the records: the three findings, and the figure beside them.
 
 ``python -m in9.book.readme`` (``make sync`` runs it) writes both anew from the project's committed records.
 """
@@ -13,15 +13,16 @@ from typing import Any
 
 import pandas as pd
 
+from in9.book import pages
 from in9.errors import In9Error
-from in9.experiments import paper, verdicts
+from in9.experiments import paper
 from in9.experiments.backgrounds_suffice import gaps as gaps_of
 from in9.experiments.mixed_rand_training import answers
 from in9.plots import charts, style
 from in9.study.study import REFERENCE, Study
 from in9.study.workspace import Workspace, find_workspace
 
-README_MARKS = ("<!-- claims, written by `make sync` -->\n", "<!-- end of the claims -->\n")
+README_MARKS = ("<!-- findings, written by `make sync` -->\n", "<!-- end of the findings -->\n")
 FIGURE = Path("book/_static/bg_gap.svg")
 TRAINED_ON = {
     "mixed_rand": "mixed_rand_once",
@@ -33,19 +34,7 @@ TRAINED_ON = {
 """The training sets of the figure, and our ways to train that the paper's may stand beside: it drew Mixed-Rand once."""
 
 
-def table(judged: list[verdicts.Verdict]) -> str:
-    """The claims as lines of Markdown: how many are supported, and one row for each."""
-    lines = [verdicts.RULE, "", f"Our record: {verdicts.count(judged)}.", ""]
-    lines += ["| claim | paper | test | ours, on photographs | agrees | verdict |", "|:--|--:|:-:|:--|:-:|:--|"]
-    for verdict in judged:
-        claim, test = verdict.claim, verdicts.mark(verdict.claim).replace("*", "\\*")
-        printed = verdicts.number(claim.printed().value)
-        cells = (claim.text.rstrip("."), printed, test, verdict.ours, verdicts.agrees(verdict), verdict.decision)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
-
-
-def with_table(text: str, lines: str) -> str:
+def with_findings(text: str, lines: str) -> str:
     """README's text with these lines between the marks; raises In9Error where the marks are missing."""
     opening, closing = README_MARKS
     before, first, rest = text.partition(opening)
@@ -93,7 +82,7 @@ def write(workspace: Workspace | None = None) -> list[Path]:
     page, figure = workspace.root / "README.md", workspace.root / FIGURE
     changed = []
     text = page.read_text("utf8")
-    if (new := with_table(text, table(verdicts.judge_all(study)))) != text:
+    if (new := with_findings(text, f"{pages.findings(study)}\n")) != text:
         page.write_text(new, encoding="utf8")
         changed.append(page)
     if plotted(figure) != (rows := gaps(study)):
