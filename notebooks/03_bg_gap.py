@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -17,7 +21,14 @@ import pandas as pd
 from in9.book.setup import open_study
 from in9.evaluation import estimates
 from in9.evaluation.predictions import gap_change
-from in9.experiments import backgrounds_suffice, bg_gap, masks_and_sizes, paper, verdicts, why_pretrained
+from in9.experiments import (
+    backgrounds_suffice,
+    bg_gap,
+    masks_and_sizes,
+    paper,
+    verdicts,
+    why_pretrained,
+)
 from in9.plots import charts, curves, page, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L
@@ -52,17 +63,20 @@ page.finding(
 # %%
 network = original.of_draw(0)  # the answers on one draw of the backgrounds
 labels = network.labels["mixed_same"]
-on_same = network.classes["mixed_same"][0, 0]  # the class that the network named, for each object
+on_same = network.classes["mixed_same"][0, 0]  # the answer to each object
 on_random = network.classes["mixed_rand"][0, 0]
 
 
 def accuracy(answers):
     right = answers == labels
-    return 100 * np.mean([right[labels == label].mean() for label in range(len(CLASS_NAMES))])
+    return 100 * np.mean(
+        [right[labels == label].mean() for label in range(len(CLASS_NAMES))]
+    )
 
 
-print(f"Mixed-Same {accuracy(on_same):.1f} %  -  Mixed-Rand {accuracy(on_random):.1f} %")
-print(f"BG-Gap     {accuracy(on_same) - accuracy(on_random):.1f} points")
+print(f"Mixed-Same  {accuracy(on_same):.1f} %")
+print(f"Mixed-Rand  {accuracy(on_random):.1f} %")
+print(f"BG-Gap      {accuracy(on_same) - accuracy(on_random):.1f} points")
 
 # %% tags=["remove-input"]
 page.say(
@@ -89,16 +103,30 @@ rows = {
     "mixed_next": "Mixed-Next, drawn anew (paper: drawn once)",
     **{name: TITLES[name] for name in ("no_fg", "only_bg_t", "only_bg_b")},
 }
-models = {origin: backgrounds_suffice.like_table5(source) for origin, source in sources.items()}
+models = {
+    origin: backgrounds_suffice.like_table5(source)
+    for origin, source in sources.items()
+}
 for origin, source in sources.items():
     if IN9L in (measured := bg_gap.EQUAL_STEPS.read(source)):
         models[origin]["equal_steps"] = measured[IN9L]
 if not any("equal_steps" in trained for trained in models.values()):
     del rows["equal_steps"]
-published = paper.bg_gap().query("where == 'table 5'").replace({"training": {"mixed_rand": "mixed_rand_once"}})
+published = (
+    paper.bg_gap()
+    .query("where == 'table 5'")
+    .replace({"training": {"mixed_rand": "mixed_rand_once"}})
+)
 published = published.set_index("training")["bg_gap"]
-frames = [pd.DataFrame({"train": published.index, "gap": published.to_numpy()}).assign(origin="paper")]
-frames += [backgrounds_suffice.gaps(trained).assign(origin=origin) for origin, trained in models.items()]
+frames = [
+    pd.DataFrame({"train": published.index, "gap": published.to_numpy()}).assign(
+        origin="paper"
+    )
+]
+frames += [
+    backgrounds_suffice.gaps(trained).assign(origin=origin)
+    for origin, trained in models.items()
+]
 shown = pd.concat(frames).replace({"train": rows})
 page.show(
     charts.intervals(shown, "train", "gap", list(rows.values()), "BG-Gap, points"),
@@ -114,13 +142,18 @@ page.show(
 # gap is close to the paper's. The paper does not say how large its objects are.
 
 # %% mystnb={"image": {"alt": "A line that falls from left to right through three points: the smaller the objects, the larger the gap. The paper's gap is a dotted line near the first point."}} tags=["remove-input"]
-sizes = {origin: masks_and_sizes.object_sizes(source) for origin, source in sources.items()}
+sizes = {
+    origin: masks_and_sizes.object_sizes(source) for origin, source in sources.items()
+}
 frame = pd.concat([part.assign(series=origin) for origin, part in sizes.items()])
 frame["share"] = frame["share"].round()
 reference = {"BG-Gap, points": [(verdict.claim.printed().value, "the paper")]}
 page.show(
     curves.lines(
-        {"BG-Gap, points": frame}, "share", "mean share of the image that is the object, %", references=reference
+        {"BG-Gap, points": frame},
+        "share",
+        "mean share of the image that is the object, %",
+        references=reference,
     ),
     "BG-Gap after training on Original against the size of the object; bands are 95 % intervals.",
 )
@@ -163,7 +196,9 @@ def gap_of_class(label):
     return 0.0 * of_class.mean()  # your answer here
 
 
-pd.Series({name: gap_of_class(label) for label, name in enumerate(CLASS_NAMES)}).round(1)
+pd.Series({name: gap_of_class(label) for label, name in enumerate(CLASS_NAMES)}).round(
+    1
+)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -185,7 +220,10 @@ tables.side_by_side(
     "trained on, BG-Gap in points",
     rows,
     published.to_dict(),
-    {origin: {name: each.gap() for name, each in trained.items()} for origin, trained in models.items()},
+    {
+        origin: {name: each.gap() for name, each in trained.items()}
+        for origin, trained in models.items()
+    },
     caption="BG-Gap by training set, in points",
     fold=True,
 )
@@ -196,7 +234,9 @@ def tested(trained):
     p_values = {}
     for train in ("original", "in9l", "mixed_rand_once", "mixed_rand"):
         first = trained[train].of_draw(0)
-        pairs = list(zip(first.correct("mixed_same"), first.correct("mixed_rand"), strict=True))
+        pairs = list(
+            zip(first.correct("mixed_same"), first.correct("mixed_rand"), strict=True)
+        )
         for seed, (same, rand) in enumerate(pairs):
             p = estimates.mcnemar(same, rand)
             name = rows[train] if len(pairs) == 1 else f"{rows[train]}, seed {seed}"
@@ -221,34 +261,59 @@ tables.side_by_side(
 # the accuracy before the gaps: a network that is often wrong has little to lose.
 
 # %% mystnb={"image": {"alt": "A dot plot of the BG-Gap of five architectures and our small network, in the paper and in our record."}} tags=["remove-input"]
-networks = {origin: bg_gap.ARCHITECTURES.read(source) for origin, source in sources.items()}
-theirs = paper.table("models").query("training == 'in9l'").replace({"model": {"shufflenet": "shufflenet_v2_x1_0"}})
-theirs = theirs.pivot(index="model", columns="test", values="accuracy").sort_values("bg_gap")
-every = list(dict.fromkeys([*theirs.index, *(name for trained in networks.values() for name in trained)]))
+networks = {
+    origin: bg_gap.ARCHITECTURES.read(source) for origin, source in sources.items()
+}
+theirs = (
+    paper.table("models")
+    .query("training == 'in9l'")
+    .replace({"model": {"shufflenet": "shufflenet_v2_x1_0"}})
+)
+theirs = theirs.pivot(index="model", columns="test", values="accuracy").sort_values(
+    "bg_gap"
+)
+every = list(
+    dict.fromkeys(
+        [*theirs.index, *(name for trained in networks.values() for name in trained)]
+    )
+)
 frames = [
     pd.DataFrame({"network": theirs.index, "gap": theirs["bg_gap"].to_numpy()}).assign(
         origin="paper", low=float("nan"), high=float("nan")
     )
 ]
 for origin, trained in networks.items():
-    points = [{"network": name, "origin": origin} | each.gap().in_percent()._asdict() for name, each in trained.items()]
+    points = [
+        {"network": name, "origin": origin} | each.gap().in_percent()._asdict()
+        for name, each in trained.items()
+    ]
     frames.append(pd.DataFrame(points).rename(columns={"value": "gap"}))
 shown = pd.concat(frames)
 shown["network"] = shown["network"].map(style.network_title)
 page.show(
-    charts.intervals(shown, "network", "gap", list(map(style.network_title, every)), "BG-Gap, points"),
+    charts.intervals(
+        shown, "network", "gap", list(map(style.network_title, every)), "BG-Gap, points"
+    ),
     f"BG-Gap of networks trained on IN-9L; lines are 95 % intervals. {why_pretrained.caveat(sources)}",
 )
 
 # %% tags=["remove-input"]
-tests = {"original": "on Original, %", "in9l": "on IN-9L, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
+tests = {
+    "original": "on Original, %",
+    "in9l": "on IN-9L, %",
+    "only_bg_t": "on Only-BG-T, %",
+    "gap": "BG-Gap, points",
+}
 
 
 def cells(trained):
     numbers = {}
     for name, each in trained.items():
         numbers[name, "epochs"] = each.models[0].recipe["epochs"]
-        numbers |= {(name, test): each.gap() if test == "gap" else each.accuracy(test) for test in tests}
+        numbers |= {
+            (name, test): each.gap() if test == "gap" else each.accuracy(test)
+            for test in tests
+        }
     return numbers
 
 
@@ -259,7 +324,11 @@ tables.side_by_side(
         for name in every
         for test, label in ({"epochs": "epochs"} | tests).items()
     },
-    {(name, test): theirs.loc[name, "bg_gap" if test == "gap" else test] for name in theirs.index for test in tests},
+    {
+        (name, test): theirs.loc[name, "bg_gap" if test == "gap" else test]
+        for name in theirs.index
+        for test in tests
+    },
     {origin: cells(trained) for origin, trained in networks.items()},
     caption="Networks of different architecture, trained on IN-9L",
 )

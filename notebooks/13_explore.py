@@ -6,9 +6,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None

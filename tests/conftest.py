@@ -98,7 +98,7 @@ def index(project: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("in9.book.render.hash_of_folder", lambda folder: "0")
         page = run_book(
-            load_profile("smoke"), root=project, parameters={"slope": 3}, fragments={"claims.md": made_up_claims}
+            load_profile("smoke"), root=project, parameters={"slope": 3}, fragments={"claims.html": made_up_claims}
         )
     shutil.copytree(page.parent, project.parent / "pages")
     return page

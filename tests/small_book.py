@@ -10,12 +10,12 @@ from pathlib import Path
 from in9.book.notebooks import sync_notebooks
 
 PROJECT = Path(__file__).parents[1]
-PAGES = ("how_to_read", "how_to_run", "scale_out", "your_model", "data", "glossary")
+PAGES = ("claims", "how_to_read", "how_to_run", "scale_out", "your_model", "data", "glossary")
 
 FIRST = """# %% [markdown]
 # # A line
 #
-# Its slope is $a$, see {numref}`tab-numbers`. Next: [the second chapter](02_second.ipynb). Its colour is of no
+# Its slope is $a$. Next: [the second chapter](02_second.ipynb). Its colour is of no
 # consequence, as
 # `study.answers("original",colour="blue_or_whatever_the_one_who_looks_likes_best")` shows.
 #
@@ -28,7 +28,7 @@ profile = "control"
 slope = 2.0
 words = ["a", "b"]
 
-# %% mystnb={"figure": {"caption": "A straight line.", "name": "fig-line"}, "image": {"alt": "a line that rises"}}
+# %% mystnb={"image": {"alt": "a line that rises"}}
 import os
 import sys
 
@@ -41,11 +41,12 @@ plt.show()
 # %%
 print("python:", sys.executable, "folder:", os.getcwd(), "slope:", slope)
 
-# %% table={"caption": "Numbers of no meaning.", "name": "tab-numbers"} tags=["hide-input"]
-from IPython.display import Markdown
+# %% tags=["remove-input"]
+from in9.plots import tables
 
-row = "|".join(["A network with a name"] + 9 * ["**54.3** [50.1, 58.2]"])
-Markdown("|".join(["trained on"] + 9 * ["Mixed-Same"]) + "\\n" + "|".join([":--"] + 9 * ["--:"]) + "\\n" + row)
+row = {"A network with a name": "**54.3** [50.1, 58.2]", "<script>": "[a page](../book/glossary.md)"}
+wide = {f"Mixed-Same {number}": "**54.3** [50.1, 58.2]" for number in range(8)}
+tables.table([row | wide], "Numbers of no meaning.")
 """
 
 SECOND = """# %% [markdown]
@@ -95,8 +96,8 @@ def make_project(root: Path) -> None:
 
 
 def made_up_claims() -> str:
-    """The table of claims with every verdict in it, and no number that means anything."""
-    from in9.book.claims_page import page
+    """The claims with every verdict in it, and no number that means anything."""
+    from in9.book.claims_page import block
     from in9.evaluation.estimates import Estimate
     from in9.experiments.claims import CLAIMS
     from in9.experiments.verdicts import DECISIONS, UNTESTED, Verdict
@@ -105,7 +106,5 @@ def made_up_claims() -> str:
         Verdict(claim, Estimate(0.543, 0.501, 0.582), decision) for claim, decision in zip(CLAIMS, cycle(DECISIONS[:3]))
     ]
     untested = [Verdict(claim, None, UNTESTED, "needs networks trained on all of ImageNet") for claim in CLAIMS[-9:]]
-    return (
-        page("smoke", {"record": tested, "run": [*tested[:-9], *untested]}, {"02": "{doc}`/01_first`"})
-        + "\nA tested claim.\n"
-    )
+    verdicts = {"record": tested, "run": [*tested[:-9], *untested]}
+    return block(verdicts, {"02": ("01_first", "The <first> chapter")})
