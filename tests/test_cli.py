@@ -309,7 +309,7 @@ def test_an_error_that_is_ours_shows_its_traceback(run, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(in9.book.render, "run_book", broken)
     with pytest.raises(ZeroDivisionError):
-        run("book")
+        run("book", "--measure")
 
 
 @pytest.mark.parametrize("status", [1, 130])
@@ -318,7 +318,7 @@ def test_a_book_that_failed_says_so_itself(run, monkeypatch: pytest.MonkeyPatch,
         raise in9.book.render.BookFailed("one\ntwo\nthree", status)
 
     monkeypatch.setattr(in9.book.render, "run_book", failed)
-    assert run("book") == (status, "", "one\ntwo\nthree\n")
+    assert run("book", "--measure") == (status, "", "one\ntwo\nthree\n")
 
 
 def test_book_hands_on_what_it_was_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,11 +329,32 @@ def test_book_hands_on_what_it_was_told(run, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(in9.book.render, "run_book", remember)
     status, _, _ = run(
-        "book", "--profile", "tiny", "--only", "03", "--only", "1", "--set", "rho=0.5", "--set", "a=b", "--fresh"
+        "book",
+        "--profile",
+        "tiny",
+        "--measure",
+        "--only",
+        "03",
+        "--only",
+        "1",
+        "--set",
+        "rho=0.5",
+        "--set",
+        "a=b",
+        "--fresh",
     )
     assert status == 0
     assert told["profile"] == load_profile("tiny") and list(told["only"]) == ["03", "1"] and told["fresh"] is True
-    assert told["parameters"] == {"rho": 0.5, "a": "b"}
+    assert told["parameters"] == {"rho": 0.5, "a": "b", "measure": True}
+
+
+def test_a_book_shows_photographs_and_needs_records(run) -> None:
+    status, _, err = run("book", "--profile", "control")
+    one_sentence(status, err)
+    assert "images of profile 'control' are synthetic" in err
+    status, _, err = run("book", "--profile", "light")
+    one_sentence(status, err)
+    assert "no records of profile 'light' yet; with --measure" in err
 
 
 def test_assignments() -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -465,35 +466,41 @@ def test_text(matrix: Study) -> None:
     assert sum(map(int, counts.values())) == len(CLAIMS)
 
 
-def test_markdown(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def claims_of(html: str) -> list[str]:
+    """What each claim of the page says, without tags, in order."""
+    parts = re.findall(r'<div class="claim".*?</dl>', html, re.S)
+    return [" ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split()) for part in parts]
+
+
+def test_the_page(matrix: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_module, "load_profile", lambda name: PROFILE)
-    text = claims_page.markdown(study_of(tmp_path, compute=False))
-    table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {6} and text.endswith("|\n::::\n")
-    assert len(table) == 2 + len(CLAIMS) + len({claim.chapter for claim in CLAIMS})
-    assert "our record (photographs)" in table[0] and "this run" in table[0]
-    assert "{doc}`/03_bg_gap`" in text and "| Chapter 08 |" in text  # no link to a chapter that does not exist
-    row = next(line for line in table if "uses backgrounds" in line)
-    assert (
-        "20.22 (table 5)" in row
-        and "] [supported]{.supported}, agrees |" in row
-        and "not tested: run chapter 03" in row
-    )
-    assert "the text says 17.3" in text
-    assert re.search(r"^- Our record \(photographs\): supported \d+, undecided", text, re.M)
-    assert re.search(rf"^- This run \(profile `tiny`\): supported 0, .* \({len(CLAIMS)} claims\)\.", text, re.M)
+    html = claims_page.page(study_of(tmp_path, compute=False))
+    told = claims_of(html)
+    assert len(told) == len(CLAIMS) == html.count("data-verdicts=")
+    assert html.count("<details") == len({claim.chapter for claim in CLAIMS})
+    assert 'href="03_bg_gap.html"' in html and "<b>Chapter 08</b>" in html  # no link to a chapter that does not exist
+    (row,) = (text for text in told if "uses backgrounds" in text)
+    assert "paper 20.22 table 5" in row and "supported , agrees with the paper's number" in row
+    assert "run chapter 03 not tested" in row
+    assert any("the text says 17.3" in text for text in told)
+    assert re.search(r"Our record \(photographs\): supported \d+, undecided", html)
+    assert re.search(rf"This run: supported 0, .* \({len(CLAIMS)} claims\)\.", html)
 
 
-def test_markdown_without_a_record(tmp_path: Path) -> None:
-    text = claims_page.markdown(study_of(tmp_path, compute=False))
-    assert "ur record" not in text and "This run (profile `tiny`)" in text
+def test_the_page_without_a_record(tmp_path: Path) -> None:
+    html = claims_page.page(study_of(tmp_path, compute=False))
+    assert "ur record" not in html and "This run: " in html
 
 
-def test_markdown_of_the_record_alone(matrix: Study) -> None:
-    text = claims_page.markdown(matrix)
-    table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {5} and "our record (photographs)" in table[0]
-    assert "This run" not in text and "- Our record (photographs): supported" in text
+def test_the_page_of_the_record_alone(matrix: Study) -> None:
+    html = claims_page.page(matrix)
+    assert "This run" not in html and "Our record (photographs): supported" in html
+
+
+def test_what_a_claim_says_is_escaped() -> None:
+    verdict = Verdict(replace(CLAIMS[0], text="<script>alert(1)</script>"), None, UNTESTED, "<img src=x>")
+    html = claims_page.block({"record": [verdict]}, {"02": ("02_x", "<b>")})
+    assert "<script>alert" not in html and "<img" not in html and "&lt;script&gt;alert" in html
 
 
 def test_a_network_that_learned_nothing_decides_no_claim(tmp_path: Path) -> None:
@@ -546,9 +553,7 @@ def test_the_book_gets_the_table(run: Callable[..., str], monkeypatch: pytest.Mo
     study_of(tmp_path)
     told: dict[str, Callable[[], str]] = {}
     monkeypatch.setattr(in9.book.render, "run_book", lambda profile, **options: told.update(options["fragments"]))
-    monkeypatch.setattr(in9.book.claims_page, "find_chapters", lambda root: [])
-    monkeypatch.setattr(
-        in9.cli.profile_commands, "load_profile", lambda name: replace(PROFILE, real=True), raising=False
-    )
-    run("book", "--profile", "tiny", "--measure")
-    assert "Our record" in told["claims.html"]() or "This run" in told["claims.html"]()
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "smoke"\nreal = true')
+    run("book", "--profile", path, "--measure")
+    assert "This run: supported 0" in told["claims.html"]() and "What is this?" in told["experiment.html"]()

@@ -1,10 +1,10 @@
-"""What a chapter shows: tables and glued numbers, and figures of frames."""
+"""What a chapter shows: sentences with numbers, tables, and figures of frames."""
 
 from __future__ import annotations
 
+import base64
 import io
 import re
-import sys
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from in9.data.variants import VARIANTS
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import TEST_SETS
-from in9.plots import style, tables
+from in9.plots import page, style, tables
 from in9.plots.charts import intervals, matrix_heatmaps, success_histograms
 from in9.plots.pictures import picture_grid
 from in9.plots.style import COLOURS, ORIGIN_LOOKS
@@ -83,7 +83,7 @@ def test_tables_are_markdown_with_numbers_to_the_right() -> None:
     shown = tables.table(
         [{"class": "dog", "images": 1300, "share": None}, {"class": "a|b", "images": 145, "share": 0.25}]
     )
-    assert shown.data.splitlines() == [
+    assert shown.markdown().splitlines() == [
         "| class | images | share |",
         "|:--|--:|--:|",
         "| dog | 1,300 | – |",
@@ -98,7 +98,7 @@ def test_paper_record_and_run_stand_side_by_side() -> None:
         paper={"original": 85.95},
         ours={"record": {"original": ESTIMATE}, "run": {"mixed_rand": 10.0}},
     )
-    assert shown.data.splitlines() == [
+    assert shown.markdown().splitlines() == [
         "| trained on | paper | our record (photographs) | this run |",
         "|:--|--:|--:|--:|",
         "| Original | 86.0 | **79.3** [77.9,\u00a080.6] | – |",
@@ -107,7 +107,7 @@ def test_paper_record_and_run_stand_side_by_side() -> None:
 
 
 def test_an_origin_without_numbers_has_no_column_but_the_paper_has() -> None:
-    assert tables.side_by_side("x", {"a": "A"}, {}, {"record": {}, "run": {"b": 1}}).data.splitlines() == [
+    assert tables.side_by_side("x", {"a": "A"}, {}, {"record": {}, "run": {"b": 1}}).markdown().splitlines() == [
         "| x | paper | this run |",
         "|:--|:--|:--|",
         "| A | – | – |",
@@ -119,20 +119,40 @@ def test_a_panel_says_whose_numbers_it_has() -> None:
     assert style.panel_title("run", "control") == "This run: profile control"
 
 
-def test_glued_text_shows_without_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
-    myst_nb = pytest.importorskip("myst_nb")
-    pasted: dict[str, object] = {}
-    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: pasted.update({name: value}))
-    tables.glue(gap=ESTIMATE, word="holds", number=3)
-    assert repr(pasted["gap"]) == "79.3 [77.9, 80.6]"
-    assert repr(pasted["word"]) == "holds" and pasted["word"] == "holds"
-    assert pasted["number"] == 3
+def test_a_table_of_a_page_escapes_folds_and_holds_its_numbers() -> None:
+    rows = [{"<img src=x>": f"<script>{k}</script>", "gap": ESTIMATE} for k in range(9)]
+    html = tables.table(rows, "Gaps of **networks**").html()
+    assert "<script>" not in html and "<img" not in html and "&lt;script&gt;8" in html
+    assert "<details" in html and "<strong>networks</strong>" in html and "(9 rows)" in html
+    address = re.search(r'href="data:text/csv;base64,([^"]+)"', html)
+    assert address is not None
+    frame = pd.read_csv(io.BytesIO(base64.b64decode(address[1])))
+    assert list(frame.columns) == ["<img src=x>", "gap", "gap, low", "gap, high"]
+    assert frame["gap"].tolist() == pytest.approx([100 * ESTIMATE.value] * 9)
 
 
-def test_without_jupyter_book_nothing_is_glued(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setitem(sys.modules, "myst_nb", None)  # cannot be imported from now on
-    tables.glue(gap=ESTIMATE)
-    assert capsys.readouterr() == ("", "")
+def test_a_short_table_is_in_sight_and_a_folded_one_is_not() -> None:
+    rows = [{"class": "dog", "images": 1}]
+    assert "<details" not in tables.table(rows).html()
+    assert "<details" in tables.table(rows, fold=True).html()
+    bundle = tables.table(rows)._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
+
+
+def test_sentences_have_numbers() -> None:
+    told = page.say("The gap is {gap}, about {gap:.0f}; the paper's {paper:.1f}.", gap=ESTIMATE, paper=20.22)
+    assert told.data == "The gap is 79.3 [77.9, 80.6], about 79; the paper's 20.2."
+    assert page.say("""
+        - a {b}
+          c""", b=1).data == "- a 1\n  c"  # fmt: skip
+    with pytest.raises(KeyError):
+        page.say("{nothing}", gap=ESTIMATE)
+
+
+def test_a_finding_says_whose_number_is_whose() -> None:
+    lines = page.finding("It is {gap:.0f} points.", 20.22, ESTIMATE, "supported", gap=ESTIMATE).data.splitlines()
+    assert lines[0] == "> **It is 79 points.**"
+    assert lines[-1] == "> paper: 20.2 · ours: 79.3 [77.9, 80.6] · verdict: **supported**"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------
