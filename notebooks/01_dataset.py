@@ -1,155 +1,218 @@
 # %% [markdown]
-# # The dataset: ImageNet-9 and its eight variants
-#
-# To tell what a classifier sees in an object from what it sees in the background, one needs images in which the two
-# can be separated and put together anew. In this run, {glue:text}`kept:,` of {glue:text}`all_images:,` images of nine classes
-# have a foreground mask that passes the paper's rules ({glue:text}`kept_share:.0f` %). A network trains on
-# {glue:text}`kept_train:,` of them, and {glue:text}`kept_test:,` are tested. Each of them exists in eight variants.
-#
-# ## What the paper did
-#
-# The paper {cite:p}`xiao2021noise` groups 370 of ImageNet's 1,000 classes {cite:p}`russakovsky2015imagenet` into nine:
-# those that lie below one of nine nodes of WordNet. It keeps the images with exactly one annotated box, cuts the
-# object out with GrabCut {cite:p}`rother2004grabcut` started from that box, drops images where that fails, and cleans
-# the test set by hand. From image, box and mask it makes eight variants:
-#
-# | variant | foreground | background | cut out from |
-# |:--|:--|:--|:--|
-# | Original | kept | kept | – |
-# | Only-BG-B | box painted black | kept | box |
-# | Only-BG-T | box filled with tiles of the background | kept | box |
-# | No-FG | silhouette painted black | kept | mask |
-# | Only-FG | kept | black | mask |
-# | Mixed-Same | kept | Only-BG-T of an image of the same class | mask |
-# | Mixed-Rand | kept | Only-BG-T of an image of any class | mask |
-# | Mixed-Next | kept | Only-BG-T of an image of the next class | mask |
-#
-# IN-9L is the larger set of all images of the nine classes as they are, with or without a good mask.
-#
-# ## What we did
-#
-# The paper's training archives are no longer to be had, so everything is rebuilt from images, boxes and labels.
-#
-# Tiny ImageNet is small, so our photographs are not split once into training and test images. They are dealt into
-# {glue:text}`folds` folds, and each fold is tested by a network that was trained on the other folds. In this way every
-# image with a good mask can be tested, by a network that has not seen it. Images that look nearly the same are in the same
-# fold. A small part of the images is set apart for validation: recipes are tried on it, and it is not tested.
+# # 1 · The dataset (section 2)
 
 # %% tags=["parameters"]
-profile = "control"
-recorded = False
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = False  # True: train and measure what is missing; False: show the project's records
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
 
 # %% tags=["hide-input"]
-import in9
+import numpy as np
+import pandas as pd
+import torch
+
+from in9.book.setup import open_study
+from in9.data import photographs
 from in9.data.source import MaskRule
-from in9.data.variants import VARIANTS
-from in9.experiments import image_counts, paper
-from in9.plots import pictures, style, tables
+from in9.data.variants import VARIANTS, compose
+from in9.experiments import image_counts, masks_and_sizes, paper, why_we_differ
+from in9.plots import charts, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
-study = in9.Study(profile, recorded=recorded)
-outcomes = image_counts.outcomes(study)
-kept = outcomes[outcomes["outcome"] == "accepted"]
+study = open_study(globals())
 sizes = {origin: image_counts.sizes(source) for origin, source in study.origins.items()}
 record = study.origins.get("record", study)  # on photographs
-looked_at = image_counts.verdicts(record)
-not_seen, good = looked_at.pop("not looked at", 0), looked_at.pop("good", 0)
-classes_of = image_counts.imagenet_classes(record)
 paper_sizes = paper.table("sizes").query("measure == 'images'").set_index(["data", "split"])["value"]
-again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
-tables.glue(
-    kept=int(kept["count"].sum()),
-    kept_train=sizes[study.origin]["train"],
-    kept_test=sizes[study.origin]["test"],
-    all_images=int(outcomes["count"].sum()),
-    kept_share=float(100 * kept["count"].sum() / outcomes["count"].sum()),
-    folds=record.profile.split.folds,
-    train_share=float(100 * image_counts.sizes(record)["train"] / paper_sizes["in9", "train"]),
-    masks_seen=good + sum(looked_at.values()),
-    masks_rejected=sum(looked_at.values()),
-    masks_not_seen=not_seen,
-    again=again.masks,
-    again_agreed=again.agreed,
-    larger=larger.masks,
-    larger_good=larger.agreed,
-    only_two=", ".join(name for name, members in classes_of.items() if len(members) == 2),
-    only_a_single=", ".join(f"{name} ({members[0]})" for name, members in classes_of.items() if len(members) == 1),
-    rule_box=100 * MaskRule().box_share,
-    rule_inside=100 * MaskRule().inside,
-    rule_mask=100 * MaskRule().mask_share[0],
-    pixels=paper.fact("released_image_size").value,
-    paper_classes=paper.table("sizes").query("measure == 'imagenet_classes_mapped'")["value"].item(),
+illustrations = photographs.shown(study.workspace.photographs)
+page.finding(
+    "Paste the same objects onto other backgrounds, and what changes in a network's answers is due to the background alone.",
+    paper=f"{paper_sizes['in9', 'test']:,.0f} test images in eight variants",
+    ours=f"{sizes[study.origin]['test']:,} test images in eight variants",
+    verdict="no claim to test",
 )
-tables.markdown(f"Profile `{profile}`. {study.profile.about}")
 
 # %% [markdown]
-# {numref}`fig-variants` shows the first test image of each class in all eight variants. The images are not chosen by hand,
-# and on photographs not every mask is without fault. The object keeps its place and size; nothing is blended. In the mixed
-# variants the mask decides what is foreground. The authors' script decides by colour and lets the new background show
-# through wherever the object itself is exactly black; `faithful=True` does the same.
+# ## See it
+#
+# Every image of the dataset exists in eight **variants**. Five keep or remove a part of the image. In the three *mixed* variants the
+# object stands on the background of another image: one of its own class (Mixed-Same), one of a random class (Mixed-Rand), or
+# one of the class that comes next in the list (Mixed-Next).
 
-# %% mystnb={"figure": {"caption": "One test image of each class (rows) in the eight variants (columns).", "name": "fig-variants"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and eight columns, one for each variant: the whole image, the box painted black, the box filled with background tiles, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two objects in eight variants each: the whole image, the box painted black, the box filled with tiles of the background, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["remove-input"]
 style.use("jpeg")
-if study.has_images:
-    grid = pictures.picture_grid(image_counts.gallery(study), [TITLES[variant] for variant in VARIANTS])
-else:
-    grid = pictures.no_images()
-grid
-# %% [markdown]
-# ## How many images, and why the others were left out
-#
-# An image is rejected if its box covers more than {glue:text}`rule_box:.0f` % of it, if less than
-# {glue:text}`rule_inside:.0f` % of the box lies inside, or if GrabCut finds less than {glue:text}`rule_mask:.0f` % of the
-# box to be foreground, however often it is tried. These are the paper's rules, and they hold for all images.
-
-# %% table={"caption": "Images by outcome: how many the rules kept, and why the others were left out.", "name": "tab-outcomes"} tags=["hide-input"]
-joined = image_counts.joined_folds(outcomes)
-counts = joined.groupby(["split", "outcome"])["count"].sum().unstack("split", fill_value=0)
-splits = [split for split in ("folds", "train", "validation", "test") if split in counts]
-counts = counts.sort_values(splits[0], ascending=False)
-tables.table([{"outcome": name} | {split: int(row[split]) for split in splits} for name, row in counts.iterrows()])
-
-# %% [markdown]
-# The paper's authors then looked at every test image and left out bad masks. For our photographs a vision-language model
-# looked at {glue:text}`masks_seen:,` masks, on contact sheets with many images each, and rejected {glue:text}`masks_rejected:,`
-# of them ({numref}`tab-verdicts`). An independent second look at {glue:text}`again` of these masks agreed on
-# {glue:text}`again_agreed`. Contact sheets hide small faults: of {glue:text}`larger` tested masks that were shown larger,
-# about {glue:text}`larger_good` were good. A rejected image is not tested. It stays among the training images, as in the
-# paper. Nobody looked at {glue:text}`masks_not_seen:,` further masks, those of the images for validation and a part of the two
-# largest classes. These images are not tested, either.
-
-# %% table={"caption": "What was said of the masks of our photographs that pass the rules.", "name": "tab-verdicts"} tags=["hide-input"]
-said = {"good": good} | looked_at | {"not looked at": not_seen}
-tables.table([{"verdict on the mask": verdict, "images": count} for verdict, count in said.items()])
-
-# %% [markdown]
-# {numref}`tab-classes` counts by class. The paper has equally many images of each class, by leaving images out; here none is
-# left out. Training shows every class equally often instead, and every accuracy in this book counts every class the same.
-# The paper's nine classes consist of {glue:text}`paper_classes:.0f` ImageNet classes. Tiny ImageNet has few of these, and in our
-# photographs {glue:text}`only_a_single` is a single class. These have two: {glue:text}`only_two`. What this book says of such a
-# class may hold for these few kinds of things alone.
-
-# %% table={"caption": "Images whose mask passes the rules, and images that are tested, by class.", "name": "tab-classes"} tags=["hide-input"]
-by_class = kept.groupby("class")["count"].sum()
-tested = image_counts.tested(study)
-members = classes_of if study.profile.data == record.profile.data else {}
-tables.table(
-    [
-        {"class": name, "mask passes": int(by_class[name]), "tested": tested[name]}
-        | ({"ImageNet classes": ", ".join(members[name])} if members else {})
-        for name in CLASS_NAMES
-    ]
+insect, reptile = (illustrations.row(name) for name in ("784232", "d9f624"))
+titles = [TITLES[variant] for variant in VARIANTS]
+rows, captions = {}, {}
+for name, images in zip(
+    ("insect", "reptile"), image_counts.gallery(illustrations.pool(), [insect, reptile]), strict=True
+):
+    rows |= {name: images[:4], f"{name} ": images[4:]}
+    captions |= {name: titles[:4], f"{name} ": titles[4:]}
+page.show(
+    pictures.picture_grid(rows, [""] * 4, captions),
+    "Two images in the eight variants. The object keeps its place and its size, and nothing is blended. "
+    f"These images are for showing: no number of this book rests on them. {illustrations.credit([insect, reptile])}",
 )
 
+# %% [markdown]
+# Where does the mask come from? People have marked each object with a **box**. *GrabCut* ([Rother et al.,
+# 2004](https://doi.org/10.1145/1015706.1015720)) starts from the box and sorts its pixels by colour into object and background: that is
+# the **mask**. What remains of another image, once its own box is filled with tiles of its background, is the new background.
+
+# %% mystnb={"image": {"alt": "Five pictures in a row: an image, the same with a box, the object cut out on black, another image whose object was replaced by tiles of its background, and the object on that background."}} tags=["remove-input"]
+turtle, water = (illustrations.row(name) for name in ("8d86fa", "1d4133"))
+steps = illustrations.steps(turtle, water)
+page.show(
+    pictures.picture_grid({"": list(steps.values())}, list(steps)),
+    f"From a box to a mixed image in five steps. {illustrations.credit([turtle, water])}",
+)
 
 # %% [markdown]
-# ## Paper, record, this run
+# ## How it works
 #
-# Three columns stand side by side in every chapter: the paper's number, the number that we measured on photographs (it is
-# stored with the project), and that of the run that made this page. Pages made from our record have no third column.
+# With $m$ the mask of an image $x$, one on the object and zero elsewhere, a mixed image takes each pixel from one of two images:
+#
+# $$
+# \text{Mixed}(x, y) = m \odot x + (1 - m) \odot \text{Only-BG-T}(y)
+# $$
+#
+# Here is Only-BG-T: the largest strip of the image beside the box is repeated like tiles, and the tiles fill the box.
 
+# %%
+other = illustrations.images[water]  # [224, 224, 3]
+left, top, right, bottom = illustrations.boxes[water]
 
-# %% table={"caption": "Sizes of the datasets: the paper, our record on photographs, this run.", "name": "tab-sizes"} tags=["hide-input"]
+strips = [other[:, :left], other[:, right:], other[:top], other[bottom:]]
+strip = max(strips, key=np.size)
+tiles = np.tile(strip, (224 // strip.shape[0] + 1, 224 // strip.shape[1] + 1, 1))
+
+background = other.copy()
+background[top:bottom, left:right] = tiles[top:bottom, left:right]
+
+# %% [markdown]
+# And here is the mixed image:
+
+# %% mystnb={"image": {"alt": "Four pictures: the object's image, the other image, the other image with its box filled by tiles, and the object on those tiles."}}
+photo, mask = illustrations.images[turtle], illustrations.masks[turtle]
+mixed = np.where(mask[..., None], photo, background)
+
+page.show(pictures.picture_grid({"": [photo, other, background, mixed]}, ["x", "y", "Only-BG-T of y", "mixed"]))
+
+# %% [markdown]
+# The package does this in batches, and on a GPU, while a network trains. Its pixels are the same:
+
+# %%
+composed = compose("mixed_rand", illustrations.pool(), torch.tensor([turtle]), torch.tensor([water]))
+np.array_equal(mixed, composed[0].permute(1, 2, 0))
+
+# %% [markdown]
+# ## Evidence
+#
+# The paper groups those of ImageNet's classes ([Russakovsky et al., 2015](https://doi.org/10.1007/s11263-015-0816-y)) that lie
+# below nine nodes of WordNet. Its training archives can no longer be had. So everything is rebuilt here, from images, boxes and
+# labels. Our photographs are those of Tiny ImageNet, which are small: their sides have 64 pixels.
+
+# %% mystnb={"image": {"alt": "A dot plot of the number of test images of each class. The paper has equally many of each class; ours range from few instruments to many vehicles."}} tags=["remove-input"]
+style.use("svg")
+tested = {origin: image_counts.tested(source) for origin, source in study.origins.items()}
+balanced = dict.fromkeys(CLASS_NAMES, paper_sizes["in9", "test"] / len(CLASS_NAMES))
+frame = pd.concat(
+    pd.DataFrame({"class": list(counts), "images": list(counts.values()), "origin": origin, "low": None, "high": None})
+    for origin, counts in ({"paper": balanced} | tested).items()
+)
+page.show(
+    charts.intervals(frame, "class", "images", CLASS_NAMES, "test images"),
+    "How many images of each class are tested. The paper has equally many of each class. We leave none out; instead every accuracy of this "
+    "book counts each class the same.",
+)
+
+# %% tags=["remove-input"]
+said = image_counts.verdicts(record)
+seen = sum(number for verdict, number in said.items() if verdict != "not looked at")
+page.say(
+    "Tiny ImageNet is small. So our images are not split once into training and test images. They are dealt into {folds} **folds**, and "
+    "each fold is tested by a network that was trained on the other folds. So every image with a good mask can be tested, by a "
+    "network that has not seen it. Images that look nearly the same are in the same fold. A small part is set "
+    "apart for validation: recipes are tried on it, and it is never tested.\n\n"
+    "An image is left out if its box covers more than {box:.0f} % of it, if less than {inside:.0f} % of the box lies inside, or if "
+    "GrabCut finds less than {mask:.0f} % of the box to be foreground. These are the paper's rules. They are followed by a look: a "
+    "vision-language model saw {seen:,} of our masks, and rejected {rejected:,}. Rejected images are not tested, "
+    "but networks still train on them, as in the paper.",
+    folds=record.profile.split.folds,
+    box=100 * MaskRule().box_share,
+    inside=100 * MaskRule().inside,
+    mask=100 * MaskRule().mask_share[0],
+    seen=seen,
+    rejected=seen - said.get("good", 0),
+)
+
+# %% [markdown]
+# ## What could fool us
+
+# %% tags=["remove-input"]
+original = record.answers("original")
+labels = original.labels["original"]
+classes_of = image_counts.imagenet_classes(record)
+single = [name for name, members in classes_of.items() if len(members) == 1]
+kept = ~np.isin(labels, [CLASS_NAMES.index(name) for name in single])
+changed, effects = masks_and_sizes.mask_changes(record), why_we_differ.effects(record)
+again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
+page.say(
+    "- **Bad masks.** The masks were looked at on contact sheets, which hide small faults. A second look agreed on {agreed} of "
+    "{again} masks; of {larger} tested masks that were shown larger, about {good} were good. Size of the effect: if all masks "
+    "are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is {tighter} points, if they are "
+    "{pixels} pixels wider, {wider}.\n"
+    "- **Few kinds of things.** The paper's nine classes consist of {paper_classes:.0f} ImageNet classes, ours of {our_classes}. "
+    "{single} is a single one of them ({member}). Without it, the BG-Gap would be {without} points instead of {all}.\n"
+    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images as the paper's. All of our images, "
+    "instead of the smallest part that we tried, raise accuracy on Original by {by_images} points and change the BG-Gap by "
+    "{gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
+    pixels=max(masks_and_sizes.PIXELS),
+    tighter=masks_and_sizes.as_text(changed.iloc[0]),
+    wider=masks_and_sizes.as_text(changed.iloc[-1]),
+    by_images=effects["original", "images"],
+    gap_by_images=effects["gap", "images"],
+    again=again.masks,
+    agreed=again.agreed,
+    larger=larger.masks,
+    good=larger.agreed,
+    paper_classes=paper.table("sizes").query("measure == 'imagenet_classes_mapped'")["value"].item(),
+    our_classes=sum(map(len, classes_of.values())),
+    single=", ".join(single).capitalize(),
+    member=", ".join(classes_of[name][0] for name in single),
+    without=original.gap(kept),
+    all=original.gap(),
+    share=100 * image_counts.sizes(record)["train"] / paper_sizes["in9", "train"],
+)
+
+# %% [markdown]
+# ## Exercise
+#
+# *Only-FG* shows the object on black, *No-FG* shows black where the object is. Make both from `photo` and `mask`.
+
+# %% mystnb={"image": {"alt": "Two pictures: the exercise's answer for Only-FG and for No-FG."}}
+only_fg = photo  # your answer here
+no_fg = photo  # your answer here
+
+page.show(pictures.picture_grid({"": [only_fg, no_fg]}, ["Only-FG", "No-FG"]))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# only_fg = np.where(mask[..., None], photo, 0)
+# no_fg = np.where(mask[..., None], 0, photo)
+# ```
+#
+# </details>
+#
+# ## All numbers
+
+# %% tags=["remove-input"]
 keys = {"train": ("in9", "train"), "test": ("in9", "test"), "in9l": ("in9l", "train")}
 tables.side_by_side(
     "images",
@@ -160,28 +223,50 @@ tables.side_by_side(
     },
     {name: int(paper_sizes[key]) for name, key in keys.items()},
     sizes,
+    caption="Sizes of the datasets. IN-9L is the larger set of all images of the nine classes, with or without a good mask",
+    fold=True,
+)
+
+# %% tags=["remove-input"]
+outcomes = image_counts.outcomes(study)
+counts = image_counts.joined_folds(outcomes).groupby(["split", "outcome"])["count"].sum().unstack("split", fill_value=0)
+splits = [split for split in ("folds", "train", "validation", "test") if split in counts]
+counts = counts.sort_values(splits[0], ascending=False)
+tables.table(
+    [{"outcome": name} | {split: int(row[split]) for split in splits} for name, row in counts.iterrows()],
+    caption="How many images the rules kept, and why the others were left out",
+    fold=True,
+)
+
+# %% tags=["remove-input"]
+tables.table(
+    [{"verdict on the mask": verdict, "images": number} for verdict, number in said.items()],
+    caption="What was said of the masks of our photographs that pass the rules. Images that nobody looked at are those for "
+    "validation, and a part of the two largest classes; they are not tested",
+    fold=True,
+)
+
+# %% tags=["remove-input"]
+by_class = outcomes[outcomes["outcome"] == "accepted"].groupby("class")["count"].sum()
+members = classes_of if study.profile.data == record.profile.data else {}
+tables.table(
+    [
+        {"class": name, "mask passes": int(by_class[name]), "tested": tested[study.origin][name]}
+        | ({"ImageNet classes": ", ".join(members[name])} if members else {})
+        for name in CLASS_NAMES
+    ],
+    caption="Images by class. What this book says of a class with few ImageNet classes may hold for these few kinds of things alone",
+    fold=True,
 )
 
 # %% [markdown]
-# ## Where we differ, and why
-#
-# - **Resolution.** The paper's images have {glue:text}`pixels:.0f` pixels a side; Tiny ImageNet's
-#   {cite:p}`le2015tiny` are far smaller. GrabCut has less to work with, and fails on more of them.
-# - **Number of images.** Each of our networks trains on {glue:text}`train_share:.0f` % as many photographs as the paper's.
-#   {doc}`/12_why_we_differ` tries what the number of images changes.
-# - **Cleaning.** The paper's authors looked at every test image themselves. They also left out images where another object of
-#   the class stands outside the box; nobody looked for that here.
-# - **Tiles.** The authors' tiles to the right of a box and below it begin on the last column or row of the box; ours
-#   begin just after it, so that no pixel of a box is ever in its background.
-# - **Random class.** The paper does not say whether the random class of Mixed-Rand may be the true one. Here it is drawn
-#   from all nine, so it carries no information on the class; one in nine backgrounds then is of the true class.
-#
-# ## Try it yourself
-#
-# Which objects of a class are hard to tell in *Only-FG*, where the background is gone? Run
-# `image_counts.gallery(study, number=3)` for other images, or build a dataset from your own copy of Tiny ImageNet with
-# `in9 build tiny-imagenet data/tiny --archive tiny-imagenet-200.zip`.
-#
-# ## Next
-#
-# {doc}`/00_instrument`: before the data are put to use, the measures themselves are tested where the answer is known.
+# Three more differences from the paper. The authors also left out images in which another object of the class stands outside the box;
+# nobody looked for that here. Their tiles to the right of a box and below it begin on the last column or row of the box, ours just
+# after it, so that no pixel of a box is ever in its background. And the paper does not say whether the random class of
+# Mixed-Rand may be the object's own; here it is drawn from all nine.
+
+# %% tags=["remove-input"]
+page.say(f"Profile `{study.profile.name}`. {study.profile.about}")
+
+# %% [markdown]
+# **Next:** [2 · Backgrounds suffice](02_backgrounds_suffice.ipynb): what a network knows that has never seen an object.

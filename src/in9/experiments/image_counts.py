@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 
 from in9.data.dataset import FOLD
 from in9.data.published import GOOD, read_published
-from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
+from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds
 from in9.evaluation.records import Record
 from in9.experiments.experiment import Experiment
 from in9.study.jobs import DATASET, DRAWS, TEST_SEED, Job, draws_jobs
@@ -110,16 +111,10 @@ def sizes(study: Study) -> dict[str, int]:
     return {"train": train, "test": sum(tested(study).values()), "in9l": in9l}
 
 
-def gallery(study: Study, number: int = 0) -> dict[str, list[np.ndarray]]:
-    """One test image of each class in all eight variants: class -> images uint8 [S, S, 3].
-
-    ``number`` picks another image of each class.
-    """
-    pool = load_pool(study.dataset, "test")
-    members = [np.flatnonzero(pool.labels.numpy() == label) for label in range(NUM_CLASSES)]
-    chosen = torch.tensor([rows[number % len(rows)] for rows in members])
-    columns = []
+def gallery(pool: Pool, rows: Sequence[int]) -> list[list[np.ndarray]]:
+    """Images of a pool in all eight variants, in the order of ``VARIANTS``: for each row eight uint8 [S, S, 3]."""
+    chosen, columns = torch.tensor(rows), []
     for variant in VARIANTS:
         backgrounds = draw_backgrounds(variant, pool, TEST_SEED)[0][chosen] if variant in MIXED else None
         columns.append(compose(variant, pool, chosen, backgrounds).permute(0, 2, 3, 1).numpy())
-    return {name: [column[row] for column in columns] for row, name in enumerate(CLASS_NAMES)}
+    return [list(images) for images in zip(*columns, strict=True)]
