@@ -29,7 +29,8 @@ record = study.origins.get("record", study)  # on photographs
 paper_sizes = paper.table("sizes").query("measure == 'images'").set_index(["data", "split"])["value"]
 illustrations = photographs.shown(study.workspace.photographs)
 page.finding(
-    "Paste the same objects onto other backgrounds, and what changes in a network's answers is due to the background alone.",
+    "Paste the same objects onto other backgrounds, and what changes in a network's answers is due to the background "
+    "alone.",
     paper=f"{paper_sizes['in9', 'test']:,.0f} test images in eight variants",
     ours=f"{sizes[study.origin]['test']:,} test images in eight variants",
     verdict="no claim to test",
@@ -38,9 +39,9 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# Every image of the dataset exists in eight **variants**. Five keep or remove a part of the image. In the three *mixed* variants the
-# object stands on the background of another image: one of its own class (Mixed-Same), one of a random class (Mixed-Rand), or
-# one of the class that comes next in the list (Mixed-Next).
+# Every image of the dataset exists in eight **variants**. Five keep or remove a part of the image. In the three *mixed*
+# variants the object stands on the background of another image: one of its own class (Mixed-Same), one of a random
+# class (Mixed-Rand), or one of the class that comes next in the list (Mixed-Next).
 
 # %% mystnb={"image": {"alt": "Two objects in eight variants each: the whole image, the box painted black, the box filled with tiles of the background, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["remove-input"]
 style.use("jpeg")
@@ -60,8 +61,9 @@ page.show(
 
 # %% [markdown]
 # Where does the mask come from? People have marked each object with a **box**. *GrabCut* ([Rother et al.,
-# 2004](https://doi.org/10.1145/1015706.1015720)) starts from the box and sorts its pixels by colour into object and background: that is
-# the **mask**. What remains of another image, once its own box is filled with tiles of its background, is the new background.
+# 2004](https://doi.org/10.1145/1015706.1015720)) starts from the box and sorts its pixels by colour into object and
+# background: that is the **mask**. What remains of another image, once its own box is filled with tiles of its
+# background, is the new background.
 
 # %% mystnb={"image": {"alt": "Five pictures in a row: an image, the same with a box, the object cut out on black, another image whose object was replaced by tiles of its background, and the object on that background."}} tags=["remove-input"]
 turtle, water = (illustrations.row(name) for name in ("8d86fa", "1d4133"))
@@ -74,7 +76,8 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# With $m$ the mask of an image $x$, one on the object and zero elsewhere, a mixed image takes each pixel from one of two images:
+# With $m$ the mask of an image $x$, one on the object and zero elsewhere, a mixed image takes each pixel from one of
+# two images:
 #
 # $$
 # \text{Mixed}(x, y) = m \odot x + (1 - m) \odot \text{Only-BG-T}(y)
@@ -112,9 +115,9 @@ np.array_equal(mixed, composed[0].permute(1, 2, 0))
 # %% [markdown]
 # ## Evidence
 #
-# The paper groups those of ImageNet's classes ([Russakovsky et al., 2015](https://doi.org/10.1007/s11263-015-0816-y)) that lie
-# below nine nodes of WordNet. Its training archives can no longer be had. So everything is rebuilt here, from images, boxes and
-# labels. Our photographs are those of Tiny ImageNet, which are small: their sides have 64 pixels.
+# The paper groups those of ImageNet's classes ([Russakovsky et al., 2015](https://doi.org/10.1007/s11263-015-0816-y))
+# that lie below nine nodes of WordNet. Its training archives can no longer be had. So everything is rebuilt here, from
+# images, boxes and labels. Our photographs are those of Tiny ImageNet, which are small: their sides have 64 pixels.
 
 # %% mystnb={"image": {"alt": "A dot plot of the number of test images of each class. The paper has equally many of each class; ours range from few instruments to many vehicles."}} tags=["remove-input"]
 style.use("svg")
@@ -126,22 +129,22 @@ frame = pd.concat(
 )
 page.show(
     charts.intervals(frame, "class", "images", CLASS_NAMES, "test images"),
-    "How many images of each class are tested. The paper has equally many of each class. We leave none out; instead every accuracy of this "
-    "book counts each class the same.",
+    "How many images of each class are tested. The paper has equally many of each class. We leave none out; instead "
+    "every accuracy of this book counts each class the same.",
 )
 
 # %% tags=["remove-input"]
 said = image_counts.verdicts(record)
 seen = sum(number for verdict, number in said.items() if verdict != "not looked at")
 page.say(
-    "Tiny ImageNet is small. So our images are not split once into training and test images. They are dealt into {folds} **folds**, and "
-    "each fold is tested by a network that was trained on the other folds. So every image with a good mask can be tested, by a "
-    "network that has not seen it. Images that look nearly the same are in the same fold. A small part is set "
-    "apart for validation: recipes are tried on it, and it is never tested.\n\n"
-    "An image is left out if its box covers more than {box:.0f} % of it, if less than {inside:.0f} % of the box lies inside, or if "
-    "GrabCut finds less than {mask:.0f} % of the box to be foreground. These are the paper's rules. They are followed by a look: a "
-    "vision-language model saw {seen:,} of our masks, and rejected {rejected:,}. Rejected images are not tested, "
-    "but networks still train on them, as in the paper.",
+    "Tiny ImageNet is small. So our images are not split once into training and test images. They are dealt into "
+    "{folds} **folds**, and each fold is tested by a network that was trained on the other folds. So every image with "
+    "a good mask can be tested, by a network that has not seen it. Images that look nearly the same are in the same "
+    "fold. A small part is set apart for validation: recipes are tried on it, and it is never tested.\n\n"
+    "An image is left out if its box covers more than {box:.0f} % of it, if less than {inside:.0f} % of the box lies "
+    "inside, or if GrabCut finds less than {mask:.0f} % of the box to be foreground. These are the paper's rules. "
+    "They are followed by a look: a vision-language model saw {seen:,} of our masks, and rejected {rejected:,}. "
+    "Rejected images are not tested, but networks still train on them, as in the paper.",
     folds=record.profile.split.folds,
     box=100 * MaskRule().box_share,
     inside=100 * MaskRule().inside,
@@ -162,15 +165,16 @@ kept = ~np.isin(labels, [CLASS_NAMES.index(name) for name in single])
 changed, effects = masks_and_sizes.mask_changes(record), why_we_differ.effects(record)
 again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
 page.say(
-    "- **Bad masks.** The masks were looked at on contact sheets, which hide small faults. A second look agreed on {agreed} of "
-    "{again} masks; of {larger} tested masks that were shown larger, about {good} were good. Size of the effect: if all masks "
-    "are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is {tighter} points, if they are "
-    "{pixels} pixels wider, {wider}.\n"
-    "- **Few kinds of things.** The paper's nine classes consist of {paper_classes:.0f} ImageNet classes, ours of {our_classes}. "
-    "{single} is a single one of them ({member}). Without it, the BG-Gap would be {without} points instead of {all}.\n"
-    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images as the paper's. All of our images, "
-    "instead of the smallest part that we tried, raise accuracy on Original by {by_images} points and change the BG-Gap by "
-    "{gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
+    "- **Bad masks.** The masks were looked at on contact sheets, which hide small faults. A second look agreed on "
+    "{agreed} of {again} masks; of {larger} tested masks that were shown larger, about {good} were good. Size of the "
+    "effect: if all masks are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is {tighter} "
+    "points, if they are {pixels} pixels wider, {wider}.\n"
+    "- **Few kinds of things.** The paper's nine classes consist of {paper_classes:.0f} ImageNet classes, ours of "
+    "{our_classes}. {single} is a single one of them ({member}). Without it, the BG-Gap would be {without} points "
+    "instead of {all}.\n"
+    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images as the paper's. All of our "
+    "images, instead of the smallest part that we tried, raise accuracy on Original by {by_images} points and change "
+    "the BG-Gap by {gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
     pixels=max(masks_and_sizes.PIXELS),
     tighter=masks_and_sizes.as_text(changed.iloc[0]),
     wider=masks_and_sizes.as_text(changed.iloc[-1]),
@@ -260,10 +264,10 @@ tables.table(
 )
 
 # %% [markdown]
-# Three more differences from the paper. The authors also left out images in which another object of the class stands outside the box;
-# nobody looked for that here. Their tiles to the right of a box and below it begin on the last column or row of the box, ours just
-# after it, so that no pixel of a box is ever in its background. And the paper does not say whether the random class of
-# Mixed-Rand may be the object's own; here it is drawn from all nine.
+# Three more differences from the paper. The authors also left out images in which another object of the class stands
+# outside the box; nobody looked for that here. Their tiles to the right of a box and below it begin on the last column
+# or row of the box, ours just after it, so that no pixel of a box is ever in its background. And the paper does not say
+# whether the random class of Mixed-Rand may be the object's own; here it is drawn from all nine.
 
 # %% tags=["remove-input"]
 page.say(f"Profile `{study.profile.name}`. {study.profile.about}")

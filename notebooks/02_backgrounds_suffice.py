@@ -1,143 +1,229 @@
 # %% [markdown]
-# # Backgrounds suffice for classification
-#
-# A classifier that never saw an object can still name it: trained on Only-BG-T, where every object's box is filled with
-# tiles of background, it names the class of {glue:text}`bg_t_own` % of test images of that kind, and of
-# {glue:text}`bg_t_original` % of whole images; guessing gives {glue:text}`chance:.1f` %. In the paper it is
-# {glue:text}`paper_own:.1f` % and {glue:text}`paper_original:.1f` %. (In brackets: 95 % interval; the data of this run:
-# {glue:text}`data_name`.)
-#
-# ## What the paper did
-#
-# Section 3 of the paper {cite:p}`xiao2021noise` trains a ResNet-50 {cite:p}`he2016deep` on each variant that has no
-# foreground, and tests it on the variant it was trained on and on whole images. Its table 5 has the whole matrix: nine
-# training sets, nine test sets.
-#
-# ## What we did
-#
-# The same. The photographs are tested in folds (see {doc}`/01_dataset`), and the backgrounds of mixed test sets are drawn
-# several times.
+# # 2 · Backgrounds suffice (section 3)
 
 # %% tags=["parameters"]
-profile = "control"
-recorded = False
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = False  # True: train and measure what is missing; False: show the project's records
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
 
-import in9
-from in9.experiments import backgrounds_suffice, paper
-from in9.plots import charts, style, tables
-from in9.taxonomy import CHANCE, TITLES
+from in9.book.setup import open_study
+from in9.book.switchable import switchable_matrix
+from in9.data import photographs
+from in9.experiments import backgrounds_suffice, paper, verdicts
+from in9.plots import charts, page, pictures, style, tables
+from in9.taxonomy import CHANCE, CLASS_NAMES, TITLES
 
-study = in9.Study(profile, recorded=recorded)
+study = open_study(globals())
+sources = study.origins
+record = sources.get("record", study)  # on photographs
+verdict = verdicts.verdict_on("A network trained on Only-BG-T", study)
+page.finding(
+    "A network that has never seen an object, only backgrounds, still names the class of {known:.1f} % of whole "
+    "images. Guessing gives {chance:.1f} %.",
+    paper=verdict.claim.printed().value,
+    ours=verdict.ours,
+    verdict=verdict.decision,
+    known=study.answers("only_bg_t").accuracy("original"),
+    chance=100 * CHANCE,
+)
+
+# %% [markdown]
+# ## See it
+#
+# The upper row is all that such a network sees in training: images from which the object was removed, with its box
+# filled by tiles of the background. Could you tell what was there?
+
+# %% mystnb={"image": {"alt": "Two rows of four pictures. In the upper row the object is replaced by tiles of its background, in the lower row are the same images with their objects: a bird, a vehicle, an insect, a fish."}} tags=["remove-input"]
+style.use("jpeg")
+shown = photographs.shown(study.workspace.photographs)
+chosen = [shown.row(name) for name in ("4bdb56", "1394fa", "611f45", "dd4d03")]
+emptied = shown.pool().tiles[chosen].permute(0, 2, 3, 1).numpy()
+page.show(
+    pictures.picture_grid(
+        {TITLES["only_bg_t"]: list(emptied), TITLES["original"]: list(shown.images[chosen])},
+        [""] * len(chosen),
+        {TITLES["original"]: [CLASS_NAMES[label] for label in shown.labels[chosen]]},
+    ),
+    "Images without and with their objects. They are for showing: no number of this book rests on them. "
+    f"{shown.credit(chosen)}",
+)
+
+# %% [markdown]
+# ## How it works
+#
+# The paper trains networks on the three variants that have no foreground, and tests them on the same variant and on
+# whole images. If backgrounds said nothing about the class, such a network could only guess.
+#
+# Classes have different numbers of images. So in **accuracy** every class counts the same: with $N_c$ images $i$ of
+# class $c$, the network's answer $\hat y_i$ and the true class $y_i$,
+#
+# $$
+# \text{accuracy} = \frac{1}{9} \sum_{c=1}^{9} \frac{1}{N_c} \sum_{i:\, y_i = c} [\hat y_i = c]
+# $$
+#
+# Here is one number of the paper's table 5, from the answers to each image: trained on Only-BG-T, tested on Original.
+# Beside it are two ways to answer that know nothing of the image.
+
+# %%
+network = study.answers("only_bg_t")
+labels = network.labels["original"]  # the true class of each image, 0 to 8
+answers = network.classes["original"][0, 0]  # the class that the network named
+
+
+def accuracy(answers):
+    right = answers == labels
+    return 100 * np.mean([right[labels == label].mean() for label in range(len(CLASS_NAMES))])
+
+
+shuffled = np.random.default_rng(0).permutation(answers)
+always = np.full_like(labels, CLASS_NAMES.index("vehicle"))
+pd.Series(
+    {
+        "the network": accuracy(answers),
+        "its answers in random order": accuracy(shuffled),
+        "always the same answer": accuracy(always),
+    }
+).round(1)
+
+# %% [markdown]
+# ## Evidence
+#
+# The whole of table 5: each row is a training set, each column a test set. The switch chooses between the paper's
+# numbers, ours and the difference. Point at a number, or choose it, to read it with its interval.
+
+# %% mystnb={"image": {"alt": "Heat maps of training sets by nine test sets, the paper's nine rows above our ten. The diagonal is bright; training on backgrounds alone stays well above chance on whole images; training on Mixed-Next fails where the background misleads."}} tags=["remove-input"]
+style.use("svg")
 matrices = {
     origin: backgrounds_suffice.accuracies(backgrounds_suffice.like_table5(source))
-    for origin, source in study.origins.items()
+    for origin, source in sources.items()
 }
-record = study.origins.get("record", study)  # on photographs
-published = paper.train_test_matrix()
-tables.glue(
-    bg_t_own=study.answers("only_bg_t").accuracy("only_bg_t"),
-    bg_t_original=study.answers("only_bg_t").accuracy("original"),
-    paper_own=float(published.loc["only_bg_t", "only_bg_t"]),
-    paper_original=float(published.loc["only_bg_t", "original"]),
-    leak=record.answers("only_fg").accuracy("only_bg_t"),
-    paper_leak=float(published.loc["only_fg", "only_bg_t"]),
-    no_fg_whole=record.answers("no_fg").accuracy("original"),
-    paper_no_fg_whole=float(published.loc["no_fg", "original"]),
-    no_fg_rand=record.answers("no_fg").accuracy("mixed_rand"),
-    paper_no_fg_rand=float(published.loc["no_fg", "mixed_rand"]),
-    outline=record.answers("original").difference("no_fg", "only_bg_b"),
-    outline_tiles=record.answers("original").difference("no_fg", "only_bg_t"),
-    paper_outline=paper.fact("original_no_fg_over_only_bg_b").value,
-    paper_outline_tiles=paper.fact("original_no_fg_over_only_bg_t").value,
-    data_name=study.profile.name,
-    chance=100 * CHANCE,
-    paper_epochs=paper.fact("recipe_epochs").value,
-    paper_pixels=paper.fact("recipe_crop").value,
-)
-tables.markdown(study.describe())
-
-# %% [markdown]
-# ## The whole matrix
-#
-# The paper drew the backgrounds of its mixed training sets once, before the training. Ours are drawn anew in each epoch, and
-# for Mixed-Rand also once. The names of the rows in {numref}`fig-matrix` say which it is. Only rows of the same name compare.
-
-# %% mystnb={"figure": {"caption": "Accuracy in percent (every class counts the same) of classifiers trained on one set (rows) and tested on another (columns).", "name": "fig-matrix"}, "image": {"alt": "Heat maps of training sets by nine test sets, the paper's nine rows above our ten. The diagonal is bright; training on backgrounds alone stays well above chance on whole images; training on Mixed-Next fails where the background misleads."}} tags=["hide-input"]
-style.use("svg")
-panels = {"The paper: ResNet-50": backgrounds_suffice.published()}
+published = backgrounds_suffice.published()
+panels = {"The paper: ResNet-50": published}
 panels |= {style.panel_title(origin, study.profile.name): matrix for origin, matrix in matrices.items()}
-charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS)
+switchable_matrix(
+    {"paper": published, **matrices},
+    backgrounds_suffice.ROWS,
+    ours=study.origin if study.profile.real else next(iter(sources)),
+    chosen=("only_bg_t", "original"),
+    figure=charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS),
+    caption="Accuracy in percent after training on one set (rows), tested on another (columns). The paper drew the backgrounds of its mixed "
+    "training sets *once*, before the training. Ours are drawn *anew* in each epoch, and for Mixed-Rand also once. "
+    "Differences are in points, and only between rows of the same protocol.",
+)
 
 # %% [markdown]
-# ## Paper, record, this run
-#
-# {numref}`fig-suffice` picks the rows that the section is about, on whole images, with the classifier trained on whole
-# images for comparison.
+# ## What could fool us
 
-# %% mystnb={"figure": {"caption": "Accuracy on whole images (Original) after training on each set that has no foreground, and on Original; lines are 95 % intervals, dotted is chance.", "name": "fig-suffice"}, "image": {"alt": "A dot plot: for each of three background-only training sets and for whole images, the accuracy on whole images in the paper, in our record and in this run. All lie to the right of the chance line."}} tags=["hide-input"]
+
+# %% tags=["remove-input"]
+table5 = paper.train_test_matrix()
+page.say(
+    "- **What boxes tell.** A box has a size and a shape, and these say something about the class. A network trained "
+    "on Only-FG sees no background, and yet it names {leak} % of Only-BG-T images (paper: {paper_leak:.1f} %). A "
+    "network trained on Only-BG-T is {beyond} points better there: so much is beyond sizes and outlines of boxes.\n"
+    "- **What silhouettes and bad masks tell.** No-FG leaves the outline of the object, and where a mask is bad, "
+    "parts of it. On Mixed-Rand, where the background is of a random class, a network trained on No-FG still names "
+    "{no_fg} % (paper: {paper_no_fg:.1f} %). Only-BG-T has no outline.\n"
+    "- **Small images, small networks.** The paper trains a ResNet-50 ([He et al., "
+    "2016](https://doi.org/10.1109/CVPR.2016.90)) on images of {pixels:.0f} pixels. Trained and tested on Original, "
+    "it is at {paper_original:.1f} %, ours at {original} %. [Chapter 11](11_why_we_differ.ipynb) asks where these "
+    "points are lost.",
+    leak=record.answers("only_fg").accuracy("only_bg_t"),
+    paper_leak=table5.loc["only_fg", "only_bg_t"],
+    beyond=verdicts.verdict_on(
+        "Backgrounds suffice: on its own test set a network trained on Only-BG-T", record
+    ).estimate,
+    no_fg=record.answers("no_fg").accuracy("mixed_rand"),
+    paper_no_fg=table5.loc["no_fg", "mixed_rand"],
+    pixels=paper.fact("recipe_crop").value,
+    paper_original=table5.loc["original", "original"],
+    original=record.answers("original").accuracy("original"),
+)
+
+# %% [markdown]
+# ## Exercise
+#
+# In the paper's matrix, training on Mixed-Next does worse than guessing on Only-BG-T. In training, each background was
+# of the *next* class in the list: a dog stood on a bird's background, a bird on a vehicle's. So what does the network
+# answer to a background alone? Complete `shift`: how many places after the true class is the answer? After the last
+# class comes the first.
+
+# %%
+network = study.answers("mixed_next")
+labels, answers = network.labels["only_bg_t"], network.classes["only_bg_t"][0, 0]
+
+shift = 0 * labels  # your answer here
+pd.Series(shift).value_counts(normalize=True).sort_index().mul(100).round(1)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# shift = (answers - labels) % 9
+# ```
+#
+# Shift 8 is the most frequent by far: the answer is the class *before* the true class. The network has learned that
+# objects of that class stand in front of such backgrounds.
+#
+# </details>
+#
+# ## All numbers
+
+# %% mystnb={"image": {"alt": "A dot plot: for each of three background-only training sets and for whole images, the accuracy on whole images in the paper and in our record. All lie to the right of the chance line."}} tags=["remove-input"]
 rows = ["only_bg_b", "only_bg_t", "no_fg", "original"]
 frames = [paper.table("train_test_matrix").assign(origin="paper", low=float("nan"), high=float("nan"))]
 frames += [matrix.assign(origin=origin) for origin, matrix in matrices.items()]
-every = pd.concat(frames)
-charts.intervals(
-    every[(every["test"] == "original") & every["train"].isin(rows)],
-    "train",
-    "accuracy",
-    rows,
-    "accuracy on whole images, %",
-    chance=True,
+cells = pd.concat(frames)
+page.show(
+    charts.intervals(
+        cells[(cells["test"] == "original") & cells["train"].isin(rows)],
+        "train",
+        "accuracy",
+        rows,
+        "accuracy on whole images, %",
+        chance=True,
+    ),
+    "Accuracy on whole images after training on each set that has no foreground, and on Original; lines are 95 % "
+    "intervals.",
 )
 
-
-# %% table={"caption": "Accuracy of networks that saw no object in training, on their own test set and on whole images.", "name": "tab-suffice"} tags=["hide-input"]
-def numbers(source):
-    own = {f"{row} own": source.answers(row).accuracy(row) for row in rows}
-    return own | {f"{row} whole": source.answers(row).accuracy("original") for row in rows}
-
-
-names = {f"{row} own": f"{TITLES[row]}, tested on the same" for row in rows}
-names |= {f"{row} whole": f"{TITLES[row]}, tested on Original" for row in rows[:3]}
+# %% tags=["remove-input"]
+pairs = [(row, row) for row in rows] + [(row, "original") for row in rows[:3]]
 tables.side_by_side(
     "trained on, accuracy in %",
-    names,
-    {f"{row} own": float(published.loc[row, row]) for row in rows}
-    | {f"{row} whole": float(published.loc[row, "original"]) for row in rows},
-    {origin: numbers(source) for origin, source in study.origins.items()},
+    {(row, test): f"{TITLES[row]}, tested on {'the same' if row == test else TITLES[test]}" for row, test in pairs},
+    {(row, test): float(table5.loc[row, test]) for row, test in pairs},
+    {
+        origin: {(row, test): source.answers(row).accuracy(test) for row, test in pairs}
+        for origin, source in sources.items()
+    },
+    caption="Accuracy of networks that saw no object in training, on their own test set and on whole images",
+    fold=True,
 )
 
+# %% tags=["remove-input"]
+page.say(
+    "**A sentence against a table.** The paper's text says that a network trained on Original does about as well on "
+    "No-FG as on Only-BG-B. In its own table 5 the difference is {paper_b:.1f} points; on our photographs it is {b}. "
+    "Perhaps Only-BG-T was meant: there the table has {paper_t:.1f} points, and we measure {t}.\n\n"
+    "**IN-9L** is the larger training set of all images, with or without a good mask. In the paper it is four times "
+    "IN-9. For our photographs it is about twice.",
+    paper_b=paper.fact("original_no_fg_over_only_bg_b").value,
+    paper_t=paper.fact("original_no_fg_over_only_bg_t").value,
+    b=record.answers("original").difference("no_fg", "only_bg_b"),
+    t=record.answers("original").difference("no_fg", "only_bg_t"),
+)
+
+# %% tags=["remove-input"]
+page.say(study.describe())
+
 # %% [markdown]
-# ## Where we differ, and why
-#
-# - **Size.** The paper trains a ResNet-50 for {glue:text}`paper_epochs:.0f` epochs on images of
-#   {glue:text}`paper_pixels:.0f` pixels (their number is in {doc}`/01_dataset`). Here a narrow residual network sees fewer
-#   and smaller images for fewer epochs. Most accuracies are lower for that; their order compares better.
-#   {doc}`/12_why_we_differ` tries how much of the distance is training, detail or the number of images.
-# - **No-FG on whole images.** On photographs our network that is trained on No-FG names {glue:text}`no_fg_whole` % of the whole
-#   images, the paper's {glue:text}`paper_no_fg_whole:.1f` %. Ours seems to have seen parts of objects: on Mixed-Rand, where no
-#   background helps, it names {glue:text}`no_fg_rand` %, the paper's {glue:text}`paper_no_fg_rand:.1f` %. Bad masks are left out
-#   of the tests alone, here as in the paper, and GrabCut has less to work with in small images.
-# - **A sentence against a table.** The paper's text says that a network trained on Original does about as well on No-FG as on
-#   Only-BG-B. Its own table 5 has {glue:text}`paper_outline:.1f` points between them; on our photographs there are
-#   {glue:text}`outline`. Perhaps Only-BG-T was meant: there the table has {glue:text}`paper_outline_tiles:.1f` points, and we
-#   measure {glue:text}`outline_tiles`.
-# - **What boxes tell.** A box has a size and a shape, which tell something of the class. A network trained on Only-FG sees no
-#   background, and names {glue:text}`leak` % of our Only-BG-T images ({glue:text}`paper_leak:.1f` % in the paper). What a
-#   network trained on backgrounds has beyond that is no matter of boxes.
-# - **Control set.** In profile `control` objects and backgrounds are drawn, and a background tells the class as often as
-#   we say (see {doc}`/data`). It shows that the measure finds what is there, not what photographs are like.
-# - **IN-9L.** In the paper it is four times IN-9. For our photographs it is about twice: it adds the images without a mask that
-#   passes the rules. For drawn images, which bring their own masks, it is the same as Original.
-# - **Silhouettes.** No-FG leaves the object's outline visible as a black shape. Its accuracy is therefore no pure measure
-#   of background, in the paper or here; Only-BG-B shows the box, Only-BG-T neither.
-#
-# ## Try it yourself
-#
-# Look at one training set more closely: `study.answers("mixed_next").accuracy("only_bg_t")`. Why does training on Mixed-Next,
-# where the background always names the *next* class, do worse than chance on Only-BG-T in the paper?
-#
-# ## Next
-#
-# {doc}`/03_bg_gap`: what the right background is worth to a network that does see the object.
+# **Next:** [3 · The BG-Gap](03_bg_gap.ipynb): what the right background is worth to a network that does see the object.
