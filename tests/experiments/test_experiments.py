@@ -21,11 +21,11 @@ from in9.data.dataset import Dataset
 from in9.data.variants import load_pool
 from in9.evaluation.predictions import Predictions, gain, gap_change
 from in9.evaluation.records import Store, from_digits, predictions_of, to_digits
-from in9.experiments import controls
+from in9.experiments import controls, paper
 from in9.experiments.bg_gap import ARCHITECTURES
 from in9.experiments.controls import CALIBRATION, DIAL, DIAL_DRAWS
 from in9.experiments.measuring import EXPERIMENTS
-from in9.experiments.mixed_rand_training import WAYS, by_test, published_tradeoff, tradeoff, trained
+from in9.experiments.mixed_rand_training import WAYS, gains, published_gains, published_tradeoff, tradeoff, trained
 from in9.experiments.what_helps import REMEDIES
 from in9.experiments.why_pretrained import FINER, SMALLER, finer, level_frame
 from in9.plots import curves
@@ -220,11 +220,11 @@ def test_a_last_layer_is_the_same_with_and_without_the_stored_base(
 def test_trainings_as_frames(workspace: Workspace) -> None:
     names = ("original", "mixed_rand", "mixed_rand_once")
     models = models_trained(open_study(workspace), names)
-    cells = by_test(models, ["original", "mixed_next"])
-    assert list(cells.columns) == ["training", "test", "accuracy", "low", "high"]
-    assert list(zip(cells["training"], cells["test"], strict=True)) == [
-        (name, test) for name in names for test in ("original", "mixed_next")
-    ]
+    added = gains(models, "mixed_rand_once").set_index("test")
+    for test in ("original", "mixed_next"):
+        first, second = (models[name].accuracy(test).in_percent().value for name in ("mixed_rand_once", "original"))
+        assert added.loc[test, "gain"] == pytest.approx(first - second)
+        assert added.loc[test, "low"] <= added.loc[test, "gain"] <= added.loc[test, "high"]
     points = tradeoff(models)
     assert list(points["training"]) == list(names)
     for row in points.itertuples():
@@ -245,6 +245,9 @@ def test_the_papers_points_are_table_5() -> None:
     assert points.loc["original", "gap"] == pytest.approx(20.22)
     assert points.loc["mixed_rand_once", "gap"] == pytest.approx(-0.20)
     assert set(points.index) <= set(WAYS) and set(WAY_LOOKS) <= set(WAYS)
+    added = published_gains().set_index("test")["gain"]
+    assert added["mixed_next"] == pytest.approx(paper.fact("mixed_rand_gain_next").value)
+    assert added["original"] == pytest.approx(-paper.fact("mixed_rand_loss_original").value)
 
 
 # --- levels ---------------------------------------------------------------------------------------------------------
