@@ -50,7 +50,7 @@ PROMISES = (
     Promise("challenge_sturdy", "challenge, trained on Mixed-Rand", "the reference's algorithm, same answer", 10),
     Promise("build", "build, worker processes started", "GrabCut alone x number of workers", 0.9),
     Promise("variants", "variants composed on the device", "reading them as files, PNG or JPEG", 15),
-    Promise("book_minutes", "default book from clean, 2 cores", "the clock", 10, "minutes"),
+    Promise("book_minutes", "default book from clean, 2 cores", "the clock", 5, "minutes"),
     Promise("book_memory", "default book from clean, 2 cores", "memory in use at once", 4, "GB"),
 )
 

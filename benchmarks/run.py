@@ -47,9 +47,7 @@ def measured(bench: Bench, only: Sequence[str], whole_book: bool) -> Iterator[tu
     import book_run
     from promises import PROMISES, Figure
 
-    from in9.study.workspace import find_workspace
-
-    book = book_run.run() if whole_book else book_run.last(find_workspace())
+    book = book_run.run() if whole_book else {}
     for promise in PROMISES:
         if only and promise.name not in only:
             yield promise, None
@@ -91,7 +89,7 @@ def main(words: Sequence[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, help="folder of the record; default: runs/records/bench")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that build")
     parser.add_argument("--loaders", type=int, default=0, help="processes that decode for the reference's challenge")
-    parser.add_argument("--book", action="store_true", help="make the default book from clean too: ten minutes")
+    parser.add_argument("--book", action="store_true", help="make the default book from clean too: minutes")
     given = parser.parse_args(words)
     for name in given.only:
         if name not in {one.name for one in PROMISES}:

@@ -6,7 +6,6 @@ Nothing here depends on how fast this machine is.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -23,8 +22,7 @@ from in9.data.sources import open_source
 from in9.data.variants import VARIANTS, Pool, load_pool
 from in9.errors import In9Error
 from in9.evaluation.adversarial.pairs import all_pairs, start_search, untargeted
-from in9.evaluation.records import Record, Store, read
-from in9.study.workspace import Workspace
+from in9.evaluation.records import read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 baselines, book_run, photographs, promises, run, scaling = (
@@ -204,55 +202,6 @@ def test_photographs_are_built_into_a_collection_with_grabcuts_masks(tmp_path: P
     dataset = build(source, tmp_path / "out", workers=1, progress=False)
     assert len(dataset.table) == 108 and dataset.masks.any((1, 2)).mean() > 0.9
     assert baselines.grabcut_alone([(source.read(one), one.id) for one in examples[:5]]) == 5
-
-
-# --- the book's time --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A book of two chapters of 60 s each from second 1,000 on, with a dataset, a record and a page."""
-    for number, name in enumerate(("00_one", "01_two")):
-        executed = tmp_path / "build" / "control" / "executed" / f"{name}.ipynb"
-        executed.parent.mkdir(parents=True, exist_ok=True)
-        when = f"1970-01-01T00:{17 + number}:40+00:00"
-        facts = {"when": when, "seconds": 60.0, "commit": "abc"}
-        executed.write_text(json.dumps({"metadata": {"in9": facts}}))
-        (tmp_path / "notebooks").mkdir(exist_ok=True)
-        (tmp_path / "notebooks" / f"{name}.py").touch()
-    for path, seconds in (("data/control/manifest.json", 1010), ("build/control/html/index.html", 1150)):
-        (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).touch()
-        os.utime(tmp_path / path, (seconds, seconds))
-    _record(tmp_path, "1970-01-01T00:17:00+00:00")
-    return Workspace(tmp_path)
-
-
-def _record(folder: Path, when: str) -> None:
-    Store(folder / "runs" / "records" / "control").write(Record("dataset", "x", {}, "", {}, {"when": when}))
-
-
-def test_the_last_book_from_clean_says_how_long_it_took(workspace: Workspace) -> None:
-    assert book_run.last(workspace)["minutes"] == pytest.approx(2.5)
-
-
-@pytest.mark.parametrize("flaw", ["no page", "chapter missing", "older data", "older record", "pause", "older page"])
-def test_a_book_that_was_not_made_in_one_go_says_nothing(workspace: Workspace, flaw: str) -> None:
-    place = workspace.root / "build" / "control"
-    if flaw == "no page":
-        (place / "html" / "index.html").unlink()
-    if flaw == "chapter missing":
-        (workspace.root / "notebooks" / "02_three.py").touch()
-    if flaw == "older data":
-        os.utime(workspace.data / "control" / "manifest.json", (990, 990))
-    if flaw == "older record":
-        _record(workspace.root, "1970-01-01T00:16:00+00:00")
-    if flaw == "pause":
-        path = place / "executed" / "01_two.ipynb"
-        path.write_text(path.read_text().replace("60.0", "30.0"))
-    if flaw == "older page":
-        os.utime(place / "html" / "index.html", (1100, 1100))
-    assert book_run.last(workspace) == {}
 
 
 # --- how cost grows ---------------------------------------------------------------------------------------------
