@@ -89,14 +89,25 @@ def export(
 
 
 def fetch(
-    what: Annotated[str, typer.Argument(help="tiny-imagenet or released.")],
-    to: Annotated[Path | None, typer.Option(help="Where it goes; default: the user's cache.")] = None,
-    url: Annotated[str | None, typer.Option(help="Another place to fetch it from.")] = None,
+    what: Annotated[str, typer.Argument(help="tiny-imagenet, released or photographs.")],
+    to: Annotated[
+        Path | None, typer.Option(help="Where it goes; default: the user's cache, for photographs data/photographs.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Another place to fetch it from; for photographs, a folder.")] = None,
     checksum: Annotated[str | None, typer.Option(help="What to expect, as sha256:... or md5:...")] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="A zip file or folder that has the photographs, in place of the web.")
+    ] = None,
 ) -> None:
-    """Download Tiny ImageNet, or the authors' test set; a download that is stopped goes on where it was."""
+    """Download Tiny ImageNet, the authors' test set, or photographs for the book; a stopped download goes on."""
     from in9.data.downloads import FETCHABLE
+    from in9.study.workspace import find_workspace
 
     if what not in FETCHABLE:
         raise unknown("dataset to fetch", what, FETCHABLE)
-    typer.echo(FETCHABLE[what](to, url=url, checksum=checksum))
+    if what == "photographs":
+        to = to or find_workspace().photographs
+    elif archive is not None:
+        raise In9Error(f"--archive {archive} is for photographs alone; leave it out to fetch {what}.")
+    more = {} if archive is None else {"archive": archive}
+    typer.echo(FETCHABLE[what](to, url=url, checksum=checksum, **more))

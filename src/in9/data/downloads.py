@@ -1,4 +1,4 @@
-"""The datasets that ``in9 fetch`` knows: Tiny ImageNet, and the test set that the authors released."""
+"""What ``in9 fetch`` knows: Tiny ImageNet, the test set that the authors released, and photographs to show."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from in9.data.fetch import PIECE, Fetched, address_of, cache, checksum_of, fetch
+from in9.data.photographs import fetch_photographs
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
 from in9.errors import In9Error, plain_disk_errors
@@ -80,4 +81,5 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
 FETCHABLE: dict[str, Callable[..., Fetched]] = {
     "tiny-imagenet": fetch_tiny_imagenet,
     "released": fetch_released,
+    "photographs": fetch_photographs,
 }

@@ -28,6 +28,11 @@ class Workspace:
         return self.data / name
 
     @property
+    def photographs(self) -> Path:
+        """Photographs that may be shown, once ``in9 fetch photographs`` has fetched them."""
+        return self.data / "photographs"
+
+    @property
     def runs(self) -> Path:
         """What this machine has computed."""
         return self.root / "runs"
