@@ -47,6 +47,7 @@ YELLOW = (255, 221, 0)
 class Photograph:
     """The facts of a photograph. ``box`` is in its own pixels, ends exclusive; so are the corners of ``polygon``.
 
+    ``rest`` names what of the object's class is left in the background, beside the box; it is empty for most.
     ``polygon`` is "x,y x,y ..." with " ; " between parts (a part inside another is a hole) or empty, and then ``mask``
     is GrabCut's in COCO's compressed run-length encoding.
     """
@@ -59,6 +60,7 @@ class Photograph:
     licence: str
     page: str
     sha256: str
+    rest: str
     polygon: str
     mask: str
 
@@ -176,6 +178,11 @@ class Illustrations:
     def ids(self) -> tuple[str, ...]:
         """The ids, the same whether these are photographs or painted."""
         return tuple(photograph.id for photograph in self.photographs)
+
+    @property
+    def clean(self) -> np.ndarray:
+        """Whether nothing of the object's class is left in each background: bool [N]."""
+        return np.array([self.drawn or not photograph.rest for photograph in self.photographs])
 
     @property
     def hash(self) -> str:

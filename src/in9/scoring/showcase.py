@@ -21,11 +21,11 @@ from torch import Tensor
 
 from in9.data.photographs import Illustrations
 from in9.data.variants import compose
-from in9.errors import In9Error
+from in9.errors import In9Error, unknown
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import Record, Store, from_digits, provenance, to_digits
 from in9.scoring.load import ScorableModel, load_model
-from in9.scoring.score import RESTRICTED, STRICT
+from in9.scoring.score import RESTRICTED, SCORING_RULES, STRICT
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED
 
 NETWORK = "efficientnet_lite0"
@@ -90,24 +90,26 @@ class AnsweredPairs:
     """What the network answers to every object on every background of N illustrations.
 
     ``labels`` is int64 [N]; ``alone`` int64 [N] the answers to the images as they are; ``classes`` int64 [N, N] those
-    to the object in each row on the background in each column. All are by one rule, -1 is none of the nine.
+    to the object in each row on the background in each column. All are by one rule, -1 is none of the nine. ``clean``,
+    bool [N], says whether a background has nothing of its class left, such as a second guitar.
     """
 
     labels: np.ndarray
+    clean: np.ndarray
     alone: np.ndarray
     classes: np.ndarray
 
     def fooled(self) -> pd.DataFrame:
-        """The pairs that are answered with the background's class, of objects that are right on their own.
+        """The pairs that are answered with the background's class, though the object is right in its own image.
 
-        Columns object and background (rows of the illustrations), label, answer.
+        Backgrounds that are not clean are left out. Columns object and background (rows of the illustrations), label
+        (the object's class), answer.
         """
-        answered = self.classes == self.labels
-        rows, columns = np.nonzero(
-            answered & (self.labels[:, None] != self.labels) & (self.alone == self.labels)[:, None]
+        by_background = (self.classes == self.labels) & (self.labels[:, None] != self.labels) & self.clean
+        rows, columns = np.nonzero(by_background & (self.alone == self.labels)[:, None])
+        return pd.DataFrame(
+            {"object": rows, "background": columns, "label": self.labels[rows], "answer": self.labels[columns]}
         )
-        frame = {"object": rows, "background": columns, "label": self.labels[rows], "answer": self.labels[columns]}
-        return pd.DataFrame(frame)
 
     def strongest(self) -> pd.DataFrame:
         """The backgrounds by the number of objects that they fool, most first: background, label, fooled, objects."""
@@ -122,8 +124,11 @@ def fooled_pairs(
 ) -> AnsweredPairs | None:
     """The answers to all pairs of these photographs, from a record in one of the folders; else measured, in a minute.
 
-    A new record is written to ``local``. None where the illustrations are drawn or the network is not there.
+    A new record is written to ``local``. None where the illustrations are drawn, or where there is
+    neither a record nor the network. Raises In9Error for a rule that does not exist.
     """
+    if rule not in SCORING_RULES:
+        raise unknown("rule", rule, SCORING_RULES)
     if illustrations.drawn:
         return None
     settings = _settings(illustrations)
@@ -133,14 +138,9 @@ def fooled_pairs(
         if record is None:
             return None
         Store(local).write(record)
-    return pairs_of(record, rule)
-
-
-def pairs_of(record: Record, rule: str = RESTRICTED) -> AnsweredPairs:
-    """What a record says of all pairs, by one rule."""
     results = record.results[rule]
     classes = np.stack([from_digits(line) for line in results["pairs"]])
-    return AnsweredPairs(from_digits(record.results["labels"]), from_digits(results["alone"]), classes)
+    return AnsweredPairs(illustrations.labels, illustrations.clean, from_digits(results["alone"]), classes)
 
 
 def measure_pairs(illustrations: Illustrations) -> Record | None:
