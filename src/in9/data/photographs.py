@@ -117,7 +117,7 @@ def fetch_photographs(
     base = (BASE_URL if url is None else url).rstrip("/")
     source = None if archive is None else Archive(archive)
     names = {} if source is None else {name.rpartition("/")[2]: name for name in source.names()}
-    for photograph in tqdm(photographs, desc="fetching photographs", unit="file", disable=not progress):
+    for photograph in tqdm(photographs, desc="fetching photographs", unit="file", delay=0.5, disable=not progress):
         path, wanted = folder / f"{photograph.id}.png", f"sha256:{photograph.sha256}"
         if source is None or path.exists():
             fetch(f"{base}/{path.name}", path, wanted, progress=False)
