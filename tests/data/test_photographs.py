@@ -245,6 +245,10 @@ def test_every_variant_is_composed_of_them(originals):
             backgrounds = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
             images = compose(variant, pool, rows, backgrounds)
             assert images.shape == pool.images.shape and images.dtype == torch.uint8
+            as_pictures = pictures.variant(
+                variant, rows.tolist(), None if backgrounds is None else backgrounds.tolist()
+            )
+            assert (as_pictures == images.permute(0, 2, 3, 1).numpy()).all()
         other = rows.roll(1)
         mixed, masks = compose("mixed_rand", pool, rows, other), pool.masks.expand_as(pool.images)
         assert (mixed[masks] == pool.images[masks]).all() and (mixed[~masks] == pool.tiles[other][~masks]).all()

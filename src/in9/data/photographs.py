@@ -212,6 +212,11 @@ class Illustrations:
             accepted=True,
         )
 
+    def variant(self, name: str, rows: Sequence[int], backgrounds: Sequence[int] | None = None) -> np.ndarray:
+        """The images in these rows in one variant, on the backgrounds in those rows if mixed: uint8 [B, S, S, 3]."""
+        columns = None if backgrounds is None else torch.tensor(backgrounds)
+        return compose(name, self.pool(), torch.tensor(rows), columns).permute(0, 2, 3, 1).numpy()
+
     def credit(self, rows: Iterable[int] | None = None) -> str:
         """One sentence in Markdown that says whose the images in these rows are, or all."""
         if self.drawn:
@@ -225,19 +230,16 @@ class Illustrations:
 
     def steps(self, row: int, background: int) -> dict[str, np.ndarray]:
         """From a photograph to a mixed image in five pictures: title -> uint8 [S, S, 3] (paper, appendix A)."""
-        pool, image = self.pool(), self.images[row]
+        image = self.images[row]
         left, top, right, bottom = self.boxes[row].tolist()
         boxed = cv2.rectangle(image.copy(), (left, top), (right - 1, bottom - 1), YELLOW, max(1, len(image) // 75))
-        rows, other = torch.tensor([row]), torch.tensor([background])
-        tiles = compose("only_bg_t", pool, other)
-        mixed = compose("mixed_rand", pool, rows, other)
         maker = "exact" if self.drawn else "by hand" if self.photographs[row].polygon else "GrabCut"
         return {
             "Photograph" if not self.drawn else "Illustration": image,
             "Box": boxed,
             f"Mask ({maker})": image * self.masks[row][..., None],
-            "Another background, tiled": tiles[0].permute(1, 2, 0).numpy(),
-            "Object on that background": mixed[0].permute(1, 2, 0).numpy(),
+            "Another background, tiled": self.variant("only_bg_t", [background])[0],
+            "Object on that background": self.variant("mixed_rand", [row], [background])[0],
         }
 
 
