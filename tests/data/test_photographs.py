@@ -166,7 +166,9 @@ def test_another_file_than_the_list_says(server, originals, tmp_path):
 
 
 def test_a_host_that_is_not_there(originals, tmp_path):
-    with pytest.raises(In9Error, match=r"dog.png could not be fetched \(there is no connection to the server\)"):
+    with pytest.raises(
+        In9Error, match=r"dog.png could not be fetched \(there is no connection to the server\); fetch .* --archive"
+    ):
         fetch_photographs(tmp_path, OFFLINE, progress=False, photographs=originals.list)
     assert names(tmp_path) == []
 

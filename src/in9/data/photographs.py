@@ -40,6 +40,7 @@ SHOWN_SIDE = 224
 """Of the images that are shown, in pixels: what a network of ImageNet takes."""
 LICENCES = {"CC BY 2.0": "https://creativecommons.org/licenses/by/2.0/"}
 CREDITS_FILE = "CREDITS.md"
+OTHER_WAY = "fetch all of them by other means, and give their folder or zip file with --archive"
 YELLOW = (255, 221, 0)
 
 
@@ -106,7 +107,7 @@ def fetch_photographs(
 
     ``url`` is the address below which they lie as ``<id>.png``; ``archive`` is a zip file or folder that has them, in
     place of the web. What is there already is kept, so a fetch that was stopped goes on. The checksum that is returned
-    is of all their checksums. Raises In9Error if a photograph cannot be had or is another file than the list says.
+    is of the credits. Raises In9Error if a photograph cannot be had or is another file than the list says.
     """
     if checksum is not None:
         raise In9Error("The photographs have a checksum each, in the project's list; leave out --checksum.")
@@ -120,7 +121,7 @@ def fetch_photographs(
     for photograph in tqdm(photographs, desc="fetching photographs", unit="file", delay=0.5, disable=not progress):
         path, wanted = folder / f"{photograph.id}.png", f"sha256:{photograph.sha256}"
         if source is None or path.exists():
-            fetch(f"{base}/{path.name}", path, wanted, progress=False)
+            fetch(f"{base}/{path.name}", path, wanted, progress=False, instead=OTHER_WAY)
             continue
         if path.name not in names:
             raise In9Error(f"{source.path} has no file {path.name}; give an archive of all the photographs.")
