@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,14 @@ import in9.book.render
 from in9.cli.options import assignments
 from in9.data.build import build as build_dataset
 from in9.data.dataset import Dataset
+from in9.data.photographs import listing
 from in9.data.published import MASKS_FILE
 from in9.data.sources import open_source
 from in9.data.splits import Split
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store
 from in9.study.profile import Profile, load_profile
+from in9.study.workspace import find_workspace
 
 
 def one_sentence(status: int, err: str) -> None:
@@ -370,3 +374,16 @@ def test_fetch_knows_its_data_sets(run) -> None:
     status, _, err = run("fetch", "release")
     one_sentence(status, err)
     assert "no dataset to fetch 'release'. Did you mean 'released'" in err
+
+
+def test_photographs_are_fetched_into_the_project(run, tmp_path, monkeypatch) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    photograph = replace(listing()[0], sha256=hashlib.sha256(b"pixels").hexdigest())
+    (archive / f"{photograph.id}.png").write_bytes(b"pixels")
+    monkeypatch.setattr("in9.data.photographs.listing", lambda: (photograph,))
+    status, out, err = run("fetch", "photographs", "--archive", archive)
+    folder = tmp_path / "home" / "data" / "photographs"
+    assert (status, err) == (0, "") and out.startswith(f"{folder} (sha256:")
+    assert sorted(path.name for path in folder.iterdir()) == sorted([f"{photograph.id}.png", "CREDITS.md"])
+    assert find_workspace().photographs == folder

@@ -40,6 +40,7 @@ SHOWN_SIDE = 224
 """Of the images that are shown, in pixels: what a network of ImageNet takes."""
 LICENCES = {"CC BY 2.0": "https://creativecommons.org/licenses/by/2.0/"}
 CREDITS_FILE = "CREDITS.md"
+OTHER_WAY = "fetch all of them by other means, and give their folder or zip file with --archive"
 YELLOW = (255, 221, 0)
 
 
@@ -106,7 +107,7 @@ def fetch_photographs(
 
     ``url`` is the address below which they lie as ``<id>.png``; ``archive`` is a zip file or folder that has them, in
     place of the web. What is there already is kept, so a fetch that was stopped goes on. The checksum that is returned
-    is of all their checksums. Raises In9Error if a photograph cannot be had or is another file than the list says.
+    is of the credits. Raises In9Error if a photograph cannot be had or is another file than the list says.
     """
     if checksum is not None:
         raise In9Error("The photographs have a checksum each, in the project's list; leave out --checksum.")
@@ -117,10 +118,10 @@ def fetch_photographs(
     base = (BASE_URL if url is None else url).rstrip("/")
     source = None if archive is None else Archive(archive)
     names = {} if source is None else {name.rpartition("/")[2]: name for name in source.names()}
-    for photograph in tqdm(photographs, desc="fetching photographs", unit="file", disable=not progress):
+    for photograph in tqdm(photographs, desc="fetching photographs", unit="file", delay=0.5, disable=not progress):
         path, wanted = folder / f"{photograph.id}.png", f"sha256:{photograph.sha256}"
         if source is None or path.exists():
-            fetch(f"{base}/{path.name}", path, wanted, progress=False)
+            fetch(f"{base}/{path.name}", path, wanted, progress=False, instead=OTHER_WAY)
             continue
         if path.name not in names:
             raise In9Error(f"{source.path} has no file {path.name}; give an archive of all the photographs.")
@@ -212,6 +213,11 @@ class Illustrations:
             accepted=True,
         )
 
+    def variant(self, name: str, rows: Sequence[int], backgrounds: Sequence[int] | None = None) -> np.ndarray:
+        """The images in these rows in one variant, on the backgrounds in those rows if mixed: uint8 [B, S, S, 3]."""
+        columns = None if backgrounds is None else torch.tensor(backgrounds)
+        return compose(name, self.pool(), torch.tensor(rows), columns).permute(0, 2, 3, 1).numpy()
+
     def credit(self, rows: Iterable[int] | None = None) -> str:
         """One sentence in Markdown that says whose the images in these rows are, or all."""
         if self.drawn:
@@ -225,19 +231,16 @@ class Illustrations:
 
     def steps(self, row: int, background: int) -> dict[str, np.ndarray]:
         """From a photograph to a mixed image in five pictures: title -> uint8 [S, S, 3] (paper, appendix A)."""
-        pool, image = self.pool(), self.images[row]
+        image = self.images[row]
         left, top, right, bottom = self.boxes[row].tolist()
         boxed = cv2.rectangle(image.copy(), (left, top), (right - 1, bottom - 1), YELLOW, max(1, len(image) // 75))
-        rows, other = torch.tensor([row]), torch.tensor([background])
-        tiles = compose("only_bg_t", pool, other)
-        mixed = compose("mixed_rand", pool, rows, other)
         maker = "exact" if self.drawn else "by hand" if self.photographs[row].polygon else "GrabCut"
         return {
             "Photograph" if not self.drawn else "Illustration": image,
             "Box": boxed,
             f"Mask ({maker})": image * self.masks[row][..., None],
-            "Another background, tiled": tiles[0].permute(1, 2, 0).numpy(),
-            "Object on that background": mixed[0].permute(1, 2, 0).numpy(),
+            "Another background, tiled": self.variant("only_bg_t", [background])[0],
+            "Object on that background": self.variant("mixed_rand", [row], [background])[0],
         }
 
 
