@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -26,7 +30,11 @@ from in9.taxonomy import CLASS_NAMES, TITLES
 study = open_study(globals())
 sizes = {origin: image_counts.sizes(source) for origin, source in study.origins.items()}
 record = study.origins.get("record", study)  # on photographs
-paper_sizes = paper.table("sizes").query("measure == 'images'").set_index(["data", "split"])["value"]
+paper_sizes = (
+    paper.table("sizes")
+    .query("measure == 'images'")
+    .set_index(["data", "split"])["value"]
+)
 illustrations = photographs.shown(study.workspace.photographs)
 page.finding(
     "Paste the same objects onto other backgrounds, and what changes in a network's answers is due to the background "
@@ -49,7 +57,9 @@ insect, reptile = (illustrations.row(name) for name in ("784232", "d9f624"))
 titles = [TITLES[variant] for variant in VARIANTS]
 rows, captions = {}, {}
 for name, images in zip(
-    ("insect", "reptile"), image_counts.gallery(illustrations.pool(), [insect, reptile]), strict=True
+    ("insect", "reptile"),
+    image_counts.gallery(illustrations.pool(), [insect, reptile]),
+    strict=True,
 ):
     rows |= {name: images[:4], f"{name} ": images[4:]}
     captions |= {name: titles[:4], f"{name} ": titles[4:]}
@@ -103,13 +113,19 @@ background[top:bottom, left:right] = tiles[top:bottom, left:right]
 photo, mask = illustrations.images[turtle], illustrations.masks[turtle]
 mixed = np.where(mask[..., None], photo, background)
 
-page.show(pictures.picture_grid({"": [photo, other, background, mixed]}, ["x", "y", "Only-BG-T of y", "mixed"]))
+page.show(
+    pictures.picture_grid(
+        {"": [photo, other, background, mixed]}, ["x", "y", "Only-BG-T of y", "mixed"]
+    )
+)
 
 # %% [markdown]
 # The package does this in batches, and on a GPU, while a network trains. Its pixels are the same:
 
 # %%
-composed = compose("mixed_rand", illustrations.pool(), torch.tensor([turtle]), torch.tensor([water]))
+composed = compose(
+    "mixed_rand", illustrations.pool(), torch.tensor([turtle]), torch.tensor([water])
+)
 np.array_equal(mixed, composed[0].permute(1, 2, 0))
 
 # %% [markdown]
@@ -121,10 +137,20 @@ np.array_equal(mixed, composed[0].permute(1, 2, 0))
 
 # %% mystnb={"image": {"alt": "A dot plot of the number of test images of each class. The paper has equally many of each class; ours range from few instruments to many vehicles."}} tags=["remove-input"]
 style.use("svg")
-tested = {origin: image_counts.tested(source) for origin, source in study.origins.items()}
+tested = {
+    origin: image_counts.tested(source) for origin, source in study.origins.items()
+}
 balanced = dict.fromkeys(CLASS_NAMES, paper_sizes["in9", "test"] / len(CLASS_NAMES))
 frame = pd.concat(
-    pd.DataFrame({"class": list(counts), "images": list(counts.values()), "origin": origin, "low": None, "high": None})
+    pd.DataFrame(
+        {
+            "class": list(counts),
+            "images": list(counts.values()),
+            "origin": origin,
+            "low": None,
+            "high": None,
+        }
+    )
     for origin, counts in ({"paper": balanced} | tested).items()
 )
 page.show(
@@ -184,7 +210,9 @@ page.say(
     agreed=again.agreed,
     larger=larger.masks,
     good=larger.agreed,
-    paper_classes=paper.table("sizes").query("measure == 'imagenet_classes_mapped'")["value"].item(),
+    paper_classes=paper.table("sizes")
+    .query("measure == 'imagenet_classes_mapped'")["value"]
+    .item(),
     our_classes=sum(map(len, classes_of.values())),
     single=", ".join(single).capitalize(),
     member=", ".join(classes_of[name][0] for name in single),
@@ -233,18 +261,31 @@ tables.side_by_side(
 
 # %% tags=["remove-input"]
 outcomes = image_counts.outcomes(study)
-counts = image_counts.joined_folds(outcomes).groupby(["split", "outcome"])["count"].sum().unstack("split", fill_value=0)
-splits = [split for split in ("folds", "train", "validation", "test") if split in counts]
+counts = (
+    image_counts.joined_folds(outcomes)
+    .groupby(["split", "outcome"])["count"]
+    .sum()
+    .unstack("split", fill_value=0)
+)
+splits = [
+    split for split in ("folds", "train", "validation", "test") if split in counts
+]
 counts = counts.sort_values(splits[0], ascending=False)
 tables.table(
-    [{"outcome": name} | {split: int(row[split]) for split in splits} for name, row in counts.iterrows()],
+    [
+        {"outcome": name} | {split: int(row[split]) for split in splits}
+        for name, row in counts.iterrows()
+    ],
     caption="How many images the rules kept, and why the others were left out",
     fold=True,
 )
 
 # %% tags=["remove-input"]
 tables.table(
-    [{"verdict on the mask": verdict, "images": number} for verdict, number in said.items()],
+    [
+        {"verdict on the mask": verdict, "images": number}
+        for verdict, number in said.items()
+    ],
     caption="What was said of the masks of our photographs that pass the rules. Images that nobody looked at are those for "
     "validation, and a part of the two largest classes; they are not tested",
     fold=True,
@@ -255,7 +296,11 @@ by_class = outcomes[outcomes["outcome"] == "accepted"].groupby("class")["count"]
 members = classes_of if study.profile.data == record.profile.data else {}
 tables.table(
     [
-        {"class": name, "mask passes": int(by_class[name]), "tested": tested[study.origin][name]}
+        {
+            "class": name,
+            "mask passes": int(by_class[name]),
+            "tested": tested[study.origin][name],
+        }
         | ({"ImageNet classes": ", ".join(members[name])} if members else {})
         for name in CLASS_NAMES
     ],

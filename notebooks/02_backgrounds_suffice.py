@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -48,7 +52,10 @@ chosen = [shown.row(name) for name in ("4bdb56", "1394fa", "611f45", "dd4d03")]
 emptied = shown.pool().tiles[chosen].permute(0, 2, 3, 1).numpy()
 page.show(
     pictures.picture_grid(
-        {TITLES["only_bg_t"]: list(emptied), TITLES["original"]: list(shown.images[chosen])},
+        {
+            TITLES["only_bg_t"]: list(emptied),
+            TITLES["original"]: list(shown.images[chosen]),
+        },
         [""] * len(chosen),
         {TITLES["original"]: [CLASS_NAMES[label] for label in shown.labels[chosen]]},
     ),
@@ -80,7 +87,9 @@ answers = network.classes["original"][0, 0]  # the class that the network named
 
 def accuracy(answers):
     right = answers == labels
-    return 100 * np.mean([right[labels == label].mean() for label in range(len(CLASS_NAMES))])
+    return 100 * np.mean(
+        [right[labels == label].mean() for label in range(len(CLASS_NAMES))]
+    )
 
 
 shuffled = np.random.default_rng(0).permutation(answers)
@@ -107,7 +116,10 @@ matrices = {
 }
 published = backgrounds_suffice.published()
 panels = {"The paper: ResNet-50": published}
-panels |= {style.panel_title(origin, study.profile.name): matrix for origin, matrix in matrices.items()}
+panels |= {
+    style.panel_title(origin, study.profile.name): matrix
+    for origin, matrix in matrices.items()
+}
 switchable_matrix(
     {"paper": published, **matrices},
     backgrounds_suffice.ROWS,
@@ -139,7 +151,8 @@ page.say(
     leak=record.answers("only_fg").accuracy("only_bg_t"),
     paper_leak=table5.loc["only_fg", "only_bg_t"],
     beyond=verdicts.verdict_on(
-        "Backgrounds suffice: on its own test set a network trained on Only-BG-T", record
+        "Backgrounds suffice: on its own test set a network trained on Only-BG-T",
+        record,
     ).estimate,
     no_fg=record.answers("no_fg").accuracy("mixed_rand"),
     paper_no_fg=table5.loc["no_fg", "mixed_rand"],
@@ -179,7 +192,11 @@ pd.Series(shift).value_counts(normalize=True).sort_index().mul(100).round(1)
 
 # %% mystnb={"image": {"alt": "A dot plot: for each of three background-only training sets and for whole images, the accuracy on whole images in the paper and in our record. All lie to the right of the chance line."}} tags=["remove-input"]
 rows = ["only_bg_b", "only_bg_t", "no_fg", "original"]
-frames = [paper.table("train_test_matrix").assign(origin="paper", low=float("nan"), high=float("nan"))]
+frames = [
+    paper.table("train_test_matrix").assign(
+        origin="paper", low=float("nan"), high=float("nan")
+    )
+]
 frames += [matrix.assign(origin=origin) for origin, matrix in matrices.items()]
 cells = pd.concat(frames)
 page.show(
@@ -199,7 +216,13 @@ page.show(
 pairs = [(row, row) for row in rows] + [(row, "original") for row in rows[:3]]
 tables.side_by_side(
     "trained on, accuracy in %",
-    {(row, test): f"{TITLES[row]}, tested on {'the same' if row == test else TITLES[test]}" for row, test in pairs},
+    {
+        (
+            row,
+            test,
+        ): f"{TITLES[row]}, tested on {'the same' if row == test else TITLES[test]}"
+        for row, test in pairs
+    },
     {(row, test): float(table5.loc[row, test]) for row, test in pairs},
     {
         origin: {(row, test): source.answers(row).accuracy(test) for row, test in pairs}

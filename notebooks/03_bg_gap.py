@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from in9.book.setup import open_study
+from in9.data import photographs
 from in9.evaluation import estimates
 from in9.evaluation.predictions import gap_change
 from in9.experiments import (
@@ -29,7 +30,7 @@ from in9.experiments import (
     verdicts,
     why_pretrained,
 )
-from in9.plots import charts, curves, page, style, tables
+from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L
 
@@ -44,6 +45,31 @@ page.finding(
     ours=verdict.ours,
     verdict=verdict.decision,
     gap=original.gap(),
+)
+
+# %% [markdown]
+# ## See it
+#
+# Each object stands on the background of another image, first of its own class, then of another. Below each picture is the answer of
+# a network that was trained on ImageNet (EfficientNet-Lite0).
+
+# %% mystnb={"image": {"alt": "Three objects in a row each: a salmon, a tank and a duck. In the first column they are as photographed, in the second on the background of another image of their class, where the network names them, in the third on the background of another class, where it does not."}} tags=["remove-input"]
+style.use("jpeg")
+shown = photographs.shown(study.workspace.photographs)
+trios = [
+    [shown.row(name) for name in trio.split()]
+    for trio in ("dd4d fc94 4498", "ed35 67dd d6ea", "4aeb 5ec8 b722")
+]
+images, answers = bg_gap.on_backgrounds(study, shown, trios)
+names = [CLASS_NAMES[shown.labels[trio[0]]] for trio in trios]
+page.show(
+    pictures.picture_grid(
+        dict(zip(names, images, strict=True)),
+        ["as photographed", "background of its class", "background of another"],
+        dict(zip(names, answers, strict=True)),
+    ),
+    "Pictures that were chosen to show what can happen; no number of this book rests on them. "
+    f"{shown.credit(row for trio in trios for row in trio)}",
 )
 
 # %% [markdown]

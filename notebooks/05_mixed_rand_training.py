@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -24,9 +28,15 @@ from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
 study = open_study(globals())
-runs = {origin: models for origin, source in study.origins.items() if (models := MIXED_TRAININGS.read(source))}
+runs = {
+    origin: models
+    for origin, source in study.origins.items()
+    if (models := MIXED_TRAININGS.read(source))
+}
 ours = runs[study.origin]
-verdict = verdicts.verdict_on("Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand", study)
+verdict = verdicts.verdict_on(
+    "Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand", study
+)
 page.finding(
     "Trained on objects with random backgrounds, a network gains {gained:.1f} points on images with random "
     "backgrounds, and its BG-Gap falls from {before:.1f} to {after:.1f} points. The price is {loss:.1f} points on "
@@ -53,9 +63,14 @@ illustrations = photographs.shown(study.workspace.photographs)
 pool = illustrations.pool()
 bird = illustrations.row("7e73c7")
 epochs_shown = range(4)
-backgrounds = [int(draw_backgrounds("mixed_rand", pool, epoch, "train")[0][bird]) for epoch in epochs_shown]
+backgrounds = [
+    int(draw_backgrounds("mixed_rand", pool, epoch, "train")[0][bird])
+    for epoch in epochs_shown
+]
 pictures_of = [
-    compose("mixed_rand", pool, torch.tensor([bird]), torch.tensor([behind]))[0].permute(1, 2, 0).numpy()
+    compose("mixed_rand", pool, torch.tensor([bird]), torch.tensor([behind]))[0]
+    .permute(1, 2, 0)
+    .numpy()
     for behind in backgrounds
 ]
 page.show(
@@ -87,17 +102,27 @@ page.show(
 # %% mystnb={"image": {"alt": "Four objects, each on the background of another image; above each stand its class and the class of its background."}}
 generator = torch.Generator().manual_seed(5)
 rows = torch.randperm(len(pool), generator=generator)[:4]  # the objects
-behind = torch.randint(len(CLASS_NAMES), (4,), generator=generator)  # the classes of their backgrounds
+behind = torch.randint(
+    len(CLASS_NAMES), (4,), generator=generator
+)  # the classes of their backgrounds
 
 of_that_class = pool.labels == behind[:, None]  # [4, images]
-others = torch.multinomial(of_that_class.float(), 1, generator=generator)[:, 0]  # an image of that class, at random
-batch = torch.where(pool.masks[rows], pool.images[rows], pool.tiles[others])  # uint8 [4, 3, 224, 224]
+others = torch.multinomial(of_that_class.float(), 1, generator=generator)[
+    :, 0
+]  # an image of that class, at random
+batch = torch.where(
+    pool.masks[rows], pool.images[rows], pool.tiles[others]
+)  # uint8 [4, 3, 224, 224]
 
 shown = list(batch.permute(0, 2, 3, 1).numpy())
 names = [
-    f"{CLASS_NAMES[label]} on {CLASS_NAMES[other]}" for label, other in zip(pool.labels[rows], behind, strict=True)
+    f"{CLASS_NAMES[label]} on {CLASS_NAMES[other]}"
+    for label, other in zip(pool.labels[rows], behind, strict=True)
 ]
-page.show(pictures.picture_grid({"": shown}, names), illustrations.credit([*rows.tolist(), *others.tolist()]))
+page.show(
+    pictures.picture_grid({"": shown}, names),
+    illustrations.credit([*rows.tolist(), *others.tolist()]),
+)
 
 # %% [markdown]
 # What such training gains is the difference of two accuracies on the same objects, for each test set. Every class
@@ -107,13 +132,21 @@ page.show(pictures.picture_grid({"": shown}, names), illustrations.credit([*rows
 # %%
 def accuracy(networks, test):
     labels = networks.labels[test]
-    right = (networks.classes[test] == labels).mean(axis=(0, 1))  # of each image, over networks and draws
+    right = (networks.classes[test] == labels).mean(
+        axis=(0, 1)
+    )  # of each image, over networks and draws
     return 100 * pd.Series(right).groupby(labels).mean().mean()
 
 
 tests = ["mixed_next", "mixed_rand", "mixed_same", "original"]
-trained = {"trained on Original": ours["original"], "on Mixed-Rand, drawn once": ours["mixed_rand_once"]}
-table = pd.DataFrame({name: [accuracy(each, test) for test in tests] for name, each in trained.items()}, tests)
+trained = {
+    "trained on Original": ours["original"],
+    "on Mixed-Rand, drawn once": ours["mixed_rand_once"],
+}
+table = pd.DataFrame(
+    {name: [accuracy(each, test) for test in tests] for name, each in trained.items()},
+    tests,
+)
 table.assign(gain=table.iloc[:, 1] - table.iloc[:, 0]).round(1)
 
 # %% [markdown]
@@ -123,10 +156,17 @@ table.assign(gain=table.iloc[:, 1] - table.iloc[:, 0]).round(1)
 style.use("svg")
 frames = [mixed_rand_training.published_gains().assign(origin="paper")]
 frames += [
-    mixed_rand_training.gains(models, "mixed_rand_once").assign(origin=origin) for origin, models in runs.items()
+    mixed_rand_training.gains(models, "mixed_rand_once").assign(origin=origin)
+    for origin, models in runs.items()
 ]
 page.show(
-    charts.intervals(pd.concat(frames), "test", "gain", GAINED_ON, "gain over training on Original, points"),
+    charts.intervals(
+        pd.concat(frames),
+        "test",
+        "gain",
+        GAINED_ON,
+        "gain over training on Original, points",
+    ),
     "Accuracy after training on Mixed-Rand, drawn once as in the paper, minus accuracy after training on Original, on "
     "each test set; lines are 95 % intervals. Gains are where the background misleads or says nothing, losses where "
     "it helps or stands alone.",
@@ -152,7 +192,8 @@ page.say(
     anew=gain(record["mixed_rand"], record["mixed_rand_once"], "mixed_rand"),
     anew_original=gain(record["mixed_rand"], record["mixed_rand_once"], "original"),
     same=gain(record["mixed_rand_once"], record["original"], "mixed_same"),
-    paper_same=table5.loc["mixed_rand", "mixed_same"] - table5.loc["original", "mixed_same"],
+    paper_same=table5.loc["mixed_rand", "mixed_same"]
+    - table5.loc["original", "mixed_same"],
     gap=record["mixed_rand_once"].gap(),
     paper_gap=paper.fact("bg_gap_mixed_rand").value,
 )
@@ -167,7 +208,9 @@ page.say(
 labels = torch.randint(9, (10_000,), generator=generator)
 behind = torch.randint(9, (10_000,), generator=generator)  # your answer here
 
-print(f"{100 * (behind == labels).float().mean():.1f} % of the backgrounds are of the object's own class")
+print(
+    f"{100 * (behind == labels).float().mean():.1f} % of the backgrounds are of the object's own class"
+)
 print("backgrounds of each class:", torch.bincount(behind, minlength=9).tolist())
 
 # %% [markdown]
@@ -218,7 +261,10 @@ tables.side_by_side(
     "trained on Mixed-Rand, against Original",
     {
         (name, key): f"{way}: {label}"
-        for name, way in (("mixed_rand_once", "drawn once"), ("mixed_rand", "drawn anew"))
+        for name, way in (
+            ("mixed_rand_once", "drawn once"),
+            ("mixed_rand", "drawn anew"),
+        )
         for key, label in labels.items()
     },
     {("mixed_rand_once", key): value for key, value in facts.items()},
@@ -233,7 +279,10 @@ tables.side_by_side(
     {test: f"tested on {TITLES[test]}" for test in GAINED_ON[:5]},
     {},
     {
-        origin: {test: gain(models["mixed_rand"], models["mixed_rand_once"], test) for test in GAINED_ON[:5]}
+        origin: {
+            test: gain(models["mixed_rand"], models["mixed_rand_once"], test)
+            for test in GAINED_ON[:5]
+        }
         for origin, models in runs.items()
         if {"mixed_rand", "mixed_rand_once"} <= set(models)
     },

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
+from in9.data.photographs import Illustrations
 from in9.experiments.experiment import Experiment
+from in9.scoring.showcase import fooled_pairs
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
 from in9.study.study import Study
+from in9.taxonomy import CLASS_NAMES
 from in9.training.recipe import IN9L
 
 SLOWER: Mapping[str, float] = MappingProxyType({"alexnet": 0.1, "vgg16_bn": 0.1})
@@ -35,6 +40,23 @@ EQUAL_STEPS = Experiment("equal_steps", ("03",), _equal_steps)
 """IN-9L for fewer epochs, so that it takes as many steps as Original: more images without more training."""
 
 ARCHITECTURES = Experiment("architectures", ("03",), _architectures)
+
+
+def on_backgrounds(
+    study: Study, shown: Illustrations, trios: Sequence[Sequence[int]]
+) -> tuple[list[list[np.ndarray]], list[list[str]]]:
+    """Objects as they were photographed and on two backgrounds each, and what EfficientNet-Lite0 answers to them.
+
+    ``trios`` are rows of the illustrations: an object and two backgrounds. The pictures are uint8 [S, S, 3]; an answer
+    is the name of a class, or nothing where the network has not been asked.
+    """
+    pairs = fooled_pairs(shown, study.workspace.committed, study.workspace.scores)
+    images, answers = [], []
+    for item, *backgrounds in trios:
+        images.append([shown.images[item], *shown.variant("mixed_rand", [item] * len(backgrounds), backgrounds)])
+        labels = [] if pairs is None else [pairs.alone[item], *(pairs.classes[item, row] for row in backgrounds)]
+        answers.append([CLASS_NAMES[label] for label in labels] or [""] * len(images[-1]))
+    return images, answers
 
 
 def how_tested(study: Study) -> str:

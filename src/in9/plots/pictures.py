@@ -23,7 +23,7 @@ def picture_grid(
 
     ``captions`` puts a few words below each picture: row name -> one caption for each column.
     """
-    side = min(1.0, (WIDTH + 0.4) / (len(titles) + 1))  # of a picture, in inches
+    side = min(1.5, (WIDTH + 0.4) / (len(titles) + 1))  # of a picture, in inches
     letters = int(72 * side / 4.7)  # that fit below a picture
     nothing = [""] * len(titles)
     below = {name: [textwrap.fill(words, letters) for words in (captions or {}).get(name, nothing)] for name in rows}
