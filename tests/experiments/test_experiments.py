@@ -329,6 +329,16 @@ def test_names_do_not_overlap(figures: list) -> None:
     ]
 
 
+def test_arrows_lead_to_remedies_and_the_frontier_joins_the_best(figures: list) -> None:
+    points = published_tradeoff().assign(accuracy=[80, 79, 78, 70], gap=[15, 9, 10, 1])
+    figure = curves.tradeoff({"ours": points}, start="original")
+    figures.append(figure)
+    arrows = [text.arrow_patch for text in figure.axes[0].texts if text.arrow_patch is not None]
+    assert len(arrows) == len(points) - 1
+    (frontier,) = (line for line in figure.axes[0].lines if line.get_linestyle() == "--")
+    assert frontier.get_xydata().tolist() == [[80, 15], [79, 9], [70, 1]]  # 78 at 10 is beaten by 79 at 9
+
+
 # --- seeds and architectures --------------------------------------------------------------------------------------
 
 

@@ -111,12 +111,13 @@ def moved_apart(heights: Sequence[float], sizes: Sequence[float]) -> np.ndarray:
     return result
 
 
-def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
+def tradeoff(panels: Mapping[str, pd.DataFrame], start: str | None = None) -> Figure:
     """Accuracy on Original against BG-Gap, a cross of intervals and a name for each way to train (table 5).
 
     There is one panel for each title, and all share their axes. Each frame has the columns training (a key of
     ``WAY_LOOKS``), accuracy, gap and their low and high ends, as ``in9.experiments.mixed_rand_training.tradeoff``
-    gives it.
+    gives it. With ``start``, arrows lead from that way to the others, and a line joins those that are on the frontier:
+    no other has at least their accuracy with a smaller gap.
     """
     figure, axes = new_figure(3.3 * len(panels) + 0.4, len(panels), sharex=True, sharey=True)
     for axis, (title, frame) in zip(axes.flat, panels.items(), strict=True):
@@ -126,9 +127,11 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
                 axis.hlines(row.gap, row.accuracy_low, row.accuracy_high, color=look["color"], alpha=0.55, linewidth=2)
                 axis.vlines(row.accuracy, row.gap_low, row.gap_high, color=look["color"], alpha=0.55, linewidth=2)
             axis.plot(row.accuracy, row.gap, markersize=7.5, **look)
+        if start is not None:
+            _arrows_and_frontier(axis, frame, start)
         axis.axhline(0, color="#777777", linewidth=1)
         axis.set(title=title, ylabel="BG-Gap, points")
-        axis.margins(0.3, 0.12)
+        axis.margins(0.4, 0.2)
         axis.grid(alpha=0.3)
     axes[-1, 0].set_xlabel("accuracy on Original, %")
     for axis, frame in zip(axes.flat, panels.values(), strict=True):  # now that the shared axes have their final ends
@@ -136,19 +139,36 @@ def tradeoff(panels: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def _arrows_and_frontier(axis: Axes, frame: pd.DataFrame, start: str) -> None:
+    (origin,) = frame.loc[frame["training"] == start, ["accuracy", "gap"]].to_numpy()
+    for row in frame[frame["training"] != start].itertuples():
+        arrow = {
+            "arrowstyle": "->",
+            "color": WAY_LOOKS[row.training]["color"],
+            "shrinkA": 7,
+            "shrinkB": 7,
+            "alpha": 0.7,
+        }
+        axis.annotate("", (row.accuracy, row.gap), origin, arrowprops=arrow)
+    best = frame.sort_values("accuracy", ascending=False)
+    best = best[best["gap"] < best["gap"].cummin().shift().fillna(np.inf)]
+    axis.plot(best["accuracy"], best["gap"], linestyle="--", color="#999999", linewidth=1, zorder=1)
+
+
 def _names_beside_crosses(axis: Axes, frame: pd.DataFrame) -> None:
     low, high = axis.get_ylim()
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
     options = WORDS | {"bbox": box, "linespacing": 1.0}
-    names = [textwrap.fill(WAY_LOOKS[way]["label"], 22) for way in frame["training"]]
+    names = [textwrap.fill(WAY_LOOKS[way]["label"], 16, break_on_hyphens=False) for way in frame["training"]]
     heights = moved_apart(frame["gap"], [0.07 * (high - low) * (1.2 + name.count("\n")) for name in names])
     left, right = axis.get_xlim()
     for row, height, name in zip(frame.itertuples(), heights, names, strict=True):
         width = 0.016 * (right - left) * max(map(len, name.split("\n")))
-        beside = frame[(frame["gap"] - height).abs() < 0.06 * (high - low)]["accuracy"]  # what a name may cover
-        covers = beside.between(row.accuracy - width, row.accuracy, inclusive="left").any()
-        room = row.accuracy + width < right and not beside.between(row.accuracy, row.accuracy + width, "right").any()
-        to_the_right = row.accuracy < (left + right) / 2 or (covers and room)
+        level = (frame["gap"] - height).abs().clip(upper=(frame["gap"] - row.gap).abs()) < 0.06 * (high - low)
+        beside = frame[level & (frame.index != row.Index)]["accuracy"]  # what a name may cover
+        free_left = row.accuracy - width > left and not beside.between(row.accuracy - width, row.accuracy).any()
+        free_right = row.accuracy + width < right and not beside.between(row.accuracy, row.accuracy + width).any()
+        to_the_right = free_right if free_left != free_right else row.accuracy < (left + right) / 2
         end, away, side = (row.accuracy_high, 7, "left") if to_the_right else (row.accuracy_low, -7, "right")
         place = (row.accuracy if np.isnan(end) else end, height)
         axis.annotate(name, place, (away, 0), ha=side, color=WAY_LOOKS[row.training]["color"], **options)
