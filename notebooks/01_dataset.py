@@ -17,12 +17,11 @@ architecture: str | None = None
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-import torch
 
 from in9.book.setup import open_study
 from in9.data import photographs
 from in9.data.source import MaskRule
-from in9.data.variants import VARIANTS, compose
+from in9.data.variants import VARIANTS
 from in9.experiments import image_counts, masks_and_sizes, paper, why_we_differ
 from in9.plots import charts, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
@@ -37,8 +36,8 @@ paper_sizes = (
 )
 illustrations = photographs.shown(study.workspace.photographs)
 page.finding(
-    "Paste the same objects onto other backgrounds, and what changes in a network's answers is due to the background "
-    "alone.",
+    "Paste the same objects onto other backgrounds, and what changes in a network's "
+    "answers is due to the background alone.",
     paper=f"{paper_sizes['in9', 'test']:,.0f} test images in eight variants",
     ours=f"{sizes[study.origin]['test']:,} test images in eight variants",
     verdict="no claim to test",
@@ -65,7 +64,8 @@ for name, images in zip(
     captions |= {name: titles[:4], f"{name} ": titles[4:]}
 page.show(
     pictures.picture_grid(rows, [""] * 4, captions),
-    "Two images in the eight variants. The object keeps its place and its size, and nothing is blended. "
+    "Two images in the eight variants. The object keeps its place and its size, and "
+    "nothing is blended. "
     f"These images are for showing: no number of this book rests on them. {illustrations.credit([insect, reptile])}",
 )
 
@@ -123,10 +123,8 @@ page.show(
 # The package does this in batches, and on a GPU, while a network trains. Its pixels are the same:
 
 # %%
-composed = compose(
-    "mixed_rand", illustrations.pool(), torch.tensor([turtle]), torch.tensor([water])
-)
-np.array_equal(mixed, composed[0].permute(1, 2, 0))
+composed = illustrations.variant("mixed_rand", [turtle], [water])[0]
+np.array_equal(mixed, composed)
 
 # %% [markdown]
 # ## Evidence
@@ -155,22 +153,27 @@ frame = pd.concat(
 )
 page.show(
     charts.intervals(frame, "class", "images", CLASS_NAMES, "test images"),
-    "How many images of each class are tested. The paper has equally many of each class. We leave none out; instead "
-    "every accuracy of this book counts each class the same.",
+    "How many images of each class are tested. The paper has equally many of each "
+    "class. We leave none out; instead every accuracy of this book counts each class "
+    "the same.",
 )
 
 # %% tags=["remove-input"]
 said = image_counts.verdicts(record)
 seen = sum(number for verdict, number in said.items() if verdict != "not looked at")
 page.say(
-    "Tiny ImageNet is small. So our images are not split once into training and test images. They are dealt into "
-    "{folds} **folds**, and each fold is tested by a network that was trained on the other folds. So every image with "
-    "a good mask can be tested, by a network that has not seen it. Images that look nearly the same are in the same "
-    "fold. A small part is set apart for validation: recipes are tried on it, and it is never tested.\n\n"
-    "An image is left out if its box covers more than {box:.0f} % of it, if less than {inside:.0f} % of the box lies "
-    "inside, or if GrabCut finds less than {mask:.0f} % of the box to be foreground. These are the paper's rules. "
-    "They are followed by a look: a vision-language model saw {seen:,} of our masks, and rejected {rejected:,}. "
-    "Rejected images are not tested, but networks still train on them, as in the paper.",
+    "Tiny ImageNet is small. So our images are not split once into training and test "
+    "images. They are dealt into {folds} **folds**, and each fold is tested by a "
+    "network that was trained on the other folds. So every image with a good mask can "
+    "be tested, by a network that has not seen it. Images that look nearly the same "
+    "are in the same fold. A small part is set apart for validation: recipes are "
+    "tried on it, and it is never tested.\n\n"
+    "An image is left out if its box covers more than {box:.0f} % of it, if less than "
+    "{inside:.0f} % of the box lies inside, or if GrabCut finds less than {mask:.0f} "
+    "% of the box to be foreground. These are the paper's rules. They are followed by "
+    "a look: a vision-language model saw {seen:,} of our masks, and rejected "
+    "{rejected:,}. Rejected images are not tested, but networks still train on them, "
+    "as in the paper.",
     folds=record.profile.split.folds,
     box=100 * MaskRule().box_share,
     inside=100 * MaskRule().inside,
@@ -191,16 +194,19 @@ kept = ~np.isin(labels, [CLASS_NAMES.index(name) for name in single])
 changed, effects = masks_and_sizes.mask_changes(record), why_we_differ.effects(record)
 again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
 page.say(
-    "- **Bad masks.** The masks were looked at on contact sheets, which hide small faults. A second look agreed on "
-    "{agreed} of {again} masks; of {larger} tested masks that were shown larger, about {good} were good. Size of the "
-    "effect: if all masks are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is {tighter} "
-    "points, if they are {pixels} pixels wider, {wider}.\n"
-    "- **Few kinds of things.** The paper's nine classes consist of {paper_classes:.0f} ImageNet classes, ours of "
-    "{our_classes}. {single} is a single one of them ({member}). Without it, the BG-Gap would be {without} points "
+    "- **Bad masks.** The masks were looked at on contact sheets, which hide small "
+    "faults. A second look agreed on {agreed} of {again} masks; of {larger} tested "
+    "masks that were shown larger, about {good} were good. Size of the effect: if all "
+    "masks are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is "
+    "{tighter} points, if they are {pixels} pixels wider, {wider}.\n"
+    "- **Few kinds of things.** The paper's nine classes consist of "
+    "{paper_classes:.0f} ImageNet classes, ours of {our_classes}. {single} is a "
+    "single one of them ({member}). Without it, the BG-Gap would be {without} points "
     "instead of {all}.\n"
-    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images as the paper's. All of our "
-    "images, instead of the smallest part that we tried, raise accuracy on Original by {by_images} points and change "
-    "the BG-Gap by {gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
+    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images "
+    "as the paper's. All of our images, instead of the smallest part that we tried, "
+    "raise accuracy on Original by {by_images} points and change the BG-Gap by "
+    "{gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
     pixels=max(masks_and_sizes.PIXELS),
     tighter=masks_and_sizes.as_text(changed.iloc[0]),
     wider=masks_and_sizes.as_text(changed.iloc[-1]),

@@ -20,7 +20,7 @@ import torch
 
 from in9.book.setup import open_study
 from in9.data import photographs
-from in9.data.variants import compose, draw_backgrounds
+from in9.data.variants import draw_backgrounds
 from in9.evaluation.predictions import gain
 from in9.experiments import mixed_rand_training, paper, verdicts
 from in9.experiments.mixed_rand_training import GAINED_ON, MIXED_TRAININGS
@@ -38,9 +38,9 @@ verdict = verdicts.verdict_on(
     "Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand", study
 )
 page.finding(
-    "Trained on objects with random backgrounds, a network gains {gained:.1f} points on images with random "
-    "backgrounds, and its BG-Gap falls from {before:.1f} to {after:.1f} points. The price is {loss:.1f} points on "
-    "whole images.",
+    "Trained on objects with random backgrounds, a network gains {gained:.1f} points "
+    "on images with random backgrounds, and its BG-Gap falls from {before:.1f} to "
+    "{after:.1f} points. The price is {loss:.1f} points on whole images.",
     paper=f"{verdict.claim.printed().value:.1f} points gained",
     ours=f"{verdict.ours} points gained",
     verdict=verdict.decision,
@@ -67,19 +67,14 @@ backgrounds = [
     int(draw_backgrounds("mixed_rand", pool, epoch, "train")[0][bird])
     for epoch in epochs_shown
 ]
-pictures_of = [
-    compose("mixed_rand", pool, torch.tensor([bird]), torch.tensor([behind]))[0]
-    .permute(1, 2, 0)
-    .numpy()
-    for behind in backgrounds
-]
+mixed = list(illustrations.variant("mixed_rand", [bird] * 4, backgrounds))
 page.show(
     pictures.picture_grid(
-        {"drawn once": pictures_of[:1] * len(pictures_of), "drawn anew": pictures_of},
+        {"drawn once": mixed[:1] * 4, "drawn anew": mixed},
         [f"epoch {1 + epoch}" for epoch in epochs_shown],
     ),
-    "What a network sees of one object in four epochs. The images are for showing: no number of this book rests on "
-    "them. "
+    "What a network sees of one object in four epochs. The images are for showing: no "
+    "number of this book rests on them. "
     f"{illustrations.credit([bird, *backgrounds])}",
 )
 
@@ -99,28 +94,21 @@ page.show(
 # background then says nothing about the object, and there is nothing to learn from it. Here is a training batch of four
 # objects:
 
-# %% mystnb={"image": {"alt": "Four objects, each on the background of another image; above each stand its class and the class of its background."}}
+# %%
 generator = torch.Generator().manual_seed(5)
-rows = torch.randperm(len(pool), generator=generator)[:4]  # the objects
-behind = torch.randint(
-    len(CLASS_NAMES), (4,), generator=generator
-)  # the classes of their backgrounds
+rows = torch.randperm(len(pool), generator=generator)[:4]  # four objects
+behind = torch.randint(9, (4,), generator=generator)  # the class of each background
 
-of_that_class = pool.labels == behind[:, None]  # [4, images]
-others = torch.multinomial(of_that_class.float(), 1, generator=generator)[
-    :, 0
-]  # an image of that class, at random
-batch = torch.where(
-    pool.masks[rows], pool.images[rows], pool.tiles[others]
-)  # uint8 [4, 3, 224, 224]
+of_class = (pool.labels == behind[:, None]).float()  # [4, images]
+others = torch.multinomial(of_class, 1, generator=generator)[:, 0]  # an image of it
+batch = torch.where(pool.masks[rows], pool.images[rows], pool.tiles[others])
 
-shown = list(batch.permute(0, 2, 3, 1).numpy())
-names = [
-    f"{CLASS_NAMES[label]} on {CLASS_NAMES[other]}"
-    for label, other in zip(pool.labels[rows], behind, strict=True)
-]
+# %% mystnb={"image": {"alt": "Four objects, each on the background of another image; above each stand its class and the class of its background."}} tags=["remove-input"]
+style.use("jpeg")
+pairs = zip(pool.labels[rows], behind, strict=True)
+names = [f"{CLASS_NAMES[label]} on {CLASS_NAMES[other]}" for label, other in pairs]
 page.show(
-    pictures.picture_grid({"": shown}, names),
+    pictures.picture_grid({"": list(batch.permute(0, 2, 3, 1).numpy())}, names),
     illustrations.credit([*rows.tolist(), *others.tolist()]),
 )
 
@@ -132,22 +120,15 @@ page.show(
 # %%
 def accuracy(networks, test):
     labels = networks.labels[test]
-    right = (networks.classes[test] == labels).mean(
-        axis=(0, 1)
-    )  # of each image, over networks and draws
+    right = (networks.classes[test] == labels).mean((0, 1))  # over the draws
     return 100 * pd.Series(right).groupby(labels).mean().mean()
 
 
 tests = ["mixed_next", "mixed_rand", "mixed_same", "original"]
-trained = {
-    "trained on Original": ours["original"],
-    "on Mixed-Rand, drawn once": ours["mixed_rand_once"],
-}
-table = pd.DataFrame(
-    {name: [accuracy(each, test) for test in tests] for name, each in trained.items()},
-    tests,
-)
-table.assign(gain=table.iloc[:, 1] - table.iloc[:, 0]).round(1)
+before, after = ours["original"], ours["mixed_rand_once"]
+rows = [(accuracy(before, test), accuracy(after, test)) for test in tests]
+table = pd.DataFrame(rows, tests, ["trained on Original", "on Mixed-Rand"])
+table.assign(gain=table["on Mixed-Rand"] - table["trained on Original"]).round(1)
 
 # %% [markdown]
 # ## Evidence
@@ -167,9 +148,10 @@ page.show(
         GAINED_ON,
         "gain over training on Original, points",
     ),
-    "Accuracy after training on Mixed-Rand, drawn once as in the paper, minus accuracy after training on Original, on "
-    "each test set; lines are 95 % intervals. Gains are where the background misleads or says nothing, losses where "
-    "it helps or stands alone.",
+    "Accuracy after training on Mixed-Rand, drawn once as in the paper, minus "
+    "accuracy after training on Original, on each test set; lines are 95 % intervals. "
+    "Gains are where the background misleads or says nothing, losses where it helps "
+    "or stands alone.",
 )
 
 # %% [markdown]
@@ -179,16 +161,19 @@ page.show(
 record = next(iter(runs.values()))  # on photographs, where there is a record
 table5 = paper.train_test_matrix()
 page.say(
-    "- **Learning by heart.** Drawn once, an object and its background always come together, and few images can be "
-    "learned by heart. Drawing anew, with as many steps, adds {anew} points on Mixed-Rand and {anew_original} on "
-    "Original. The paper has no such training.\n"
-    "- **Pasting.** Training on Original never shows a pasted object, training on Mixed-Rand always does, and most "
-    "test sets have pasted objects. On Mixed-Same, where the background helps, training on Mixed-Rand changes "
-    "accuracy by {same} points (paper: {paper_same:.1f}). The loss of a helpful background and the gain from knowing "
-    "pasted objects cannot be told apart there.\n"
-    "- **A small gap remains.** It is {gap} points, in the paper {paper_gap:.1f}. A mask may keep a rim of the "
-    "object's own background, which fits a background of its class better; and a background may show a second object "
-    "of its class. Our records do not tell these apart.",
+    "- **Learning by heart.** Drawn once, an object and its background always come "
+    "together, and few images can be learned by heart. Drawing anew, with as many "
+    "steps, adds {anew} points on Mixed-Rand and {anew_original} on Original. The "
+    "paper has no such training.\n"
+    "- **Pasting.** Training on Original never shows a pasted object, training on "
+    "Mixed-Rand always does, and most test sets have pasted objects. On Mixed-Same, "
+    "where the background helps, training on Mixed-Rand changes accuracy by {same} "
+    "points (paper: {paper_same:.1f}). The loss of a helpful background and the gain "
+    "from knowing pasted objects cannot be told apart there.\n"
+    "- **A small gap remains.** It is {gap} points, in the paper {paper_gap:.1f}. A "
+    "mask may keep a rim of the object's own background, which fits a background of "
+    "its class better; and a background may show a second object of its class. Our "
+    "records do not tell these apart.",
     anew=gain(record["mixed_rand"], record["mixed_rand_once"], "mixed_rand"),
     anew_original=gain(record["mixed_rand"], record["mixed_rand_once"], "original"),
     same=gain(record["mixed_rand_once"], record["original"], "mixed_same"),
@@ -208,9 +193,8 @@ page.say(
 labels = torch.randint(9, (10_000,), generator=generator)
 behind = torch.randint(9, (10_000,), generator=generator)  # your answer here
 
-print(
-    f"{100 * (behind == labels).float().mean():.1f} % of the backgrounds are of the object's own class"
-)
+own = 100 * (behind == labels).float().mean()
+print(f"{own:.1f} % of the backgrounds are of the object's own class")
 print("backgrounds of each class:", torch.bincount(behind, minlength=9).tolist())
 
 # %% [markdown]
@@ -303,16 +287,18 @@ panels |= {
 }
 page.show(
     curves.tradeoff(panels),
-    "Accuracy on Original against BG-Gap after each training; crosses are 95 % intervals (the paper gives none).",
+    "Accuracy on Original against BG-Gap after each training; crosses are 95 % "
+    "intervals (the paper gives none).",
 )
 
 # %% tags=["remove-input"]
 page.say(
-    "**Two numbers for one.** The paper's text gives {in_text:.1f} points as the gain on Mixed-Rand, its table 5 "
-    "{in_table:.1f}. We compare with the table.\n\n"
-    "**Where the gains start and end.** On Mixed-Next our network is right on {before} % after training on Original "
-    "(paper: {paper_before:.1f} %), on {once} % after training on Mixed-Rand, drawn once (paper: {paper_once:.1f} %), "
-    "and on {anew} % with backgrounds drawn anew.",
+    "**Two numbers for one.** The paper's text gives {in_text:.1f} points as the gain "
+    "on Mixed-Rand, its table 5 {in_table:.1f}. We compare with the table.\n\n"
+    "**Where the gains start and end.** On Mixed-Next our network is right on "
+    "{before} % after training on Original (paper: {paper_before:.1f} %), on {once} % "
+    "after training on Mixed-Rand, drawn once (paper: {paper_once:.1f} %), and on "
+    "{anew} % with backgrounds drawn anew.",
     in_text=paper.fact("mixed_rand_gain_rand_text").value,
     in_table=paper.fact("mixed_rand_gain_rand").value,
     before=record["original"].accuracy("mixed_next"),

@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -16,7 +20,7 @@ import torch
 
 from in9.book.setup import open_study
 from in9.data import photographs
-from in9.data.variants import compose, draw_backgrounds
+from in9.data.variants import draw_backgrounds
 from in9.evaluation.predictions import gain
 from in9.experiments import paper
 from in9.experiments.mixed_rand_training import WAYS, published_tradeoff, tradeoff
@@ -24,11 +28,16 @@ from in9.experiments.what_helps import REMEDIES
 from in9.plots import curves, page, pictures, style, tables
 
 study = open_study(globals())
-runs = {origin: models for origin, source in study.origins.items() if (models := REMEDIES.read(source))}
+runs = {
+    origin: models
+    for origin, source in study.origins.items()
+    if (models := REMEDIES.read(source))
+}
 ours = runs[study.origin]
 page.finding(
-    "A network that sees half of its images whole and half on random backgrounds has a BG-Gap of {after:.1f} points "
-    "instead of {before:.1f}, and its accuracy on whole images changes by {change:.1f} points.",
+    "A network that sees half of its images whole and half on random backgrounds has "
+    "a BG-Gap of {after:.1f} points instead of {before:.1f}, and its accuracy on "
+    "whole images changes by {change:.1f} points.",
     paper="tries random backgrounds alone",
     ours=f"{gain(ours['half'], ours['original'], 'original').text()} points on whole images; random backgrounds alone "
     f"{gain(ours['mixed_rand'], ours['original'], 'original').text()}",
@@ -52,18 +61,22 @@ illustrations = photographs.shown(study.workspace.photographs)
 pool = illustrations.pool()
 shown = illustrations.row("15d27d")
 plain, epochs_shown = illustrations.images[shown], range(2, 6)
-behind = [int(draw_backgrounds("mixed_rand", pool, epoch, "train")[0][shown]) for epoch in epochs_shown]
-mixed = [
-    compose("mixed_rand", pool, torch.tensor([shown]), torch.tensor([other]))[0].permute(1, 2, 0).numpy()
-    for other in behind
+behind = [
+    int(draw_backgrounds("mixed_rand", pool, epoch, "train")[0][shown])
+    for epoch in epochs_shown
 ]
+mixed = list(illustrations.variant("mixed_rand", [shown] * 4, behind))
 page.show(
     pictures.picture_grid(
-        {"Original": [plain] * 4, "Mixed-Rand": mixed, "half and half": [plain, mixed[1], mixed[2], plain]},
+        {
+            "Original": [plain] * 4,
+            "Mixed-Rand": mixed,
+            "half and half": [plain, mixed[1], mixed[2], plain],
+        },
         [f"epoch {number}" for number in range(1, 5)],
     ),
-    "What a network sees of one object in four epochs of three trainings. The images are for showing: no number of "
-    "this book rests on "
+    "What a network sees of one object in four epochs of three trainings. The images "
+    "are for showing: no number of this book rests on "
     f"them. {illustrations.credit([shown, *behind])}",
 )
 
@@ -99,7 +112,7 @@ others = torch.randint(len(pool), (4,), generator=generator)
 pasted = torch.where(pool.masks[rows], pool.images[rows], pool.tiles[others])
 
 whole = torch.rand(4, generator=generator) < 0.5
-batch = torch.where(whole[:, None, None, None], pool.images[rows], pasted)  # uint8 [4, 3, 224, 224]
+batch = torch.where(whole[:, None, None, None], pool.images[rows], pasted)
 ["whole" if each else "on another background" for each in whole]
 
 
@@ -111,15 +124,18 @@ batch = torch.where(whole[:, None, None, None], pool.images[rows], pasted)  # ui
 # %%
 def accuracy(networks, test):
     labels = networks.labels[test]
-    right = (networks.classes[test] == labels).mean(axis=(0, 1))  # of each image, over networks and draws
+    right = (networks.classes[test] == labels).mean((0, 1))  # over the draws
     return 100 * pd.Series(right).groupby(labels).mean().mean()
 
 
-table = pd.DataFrame(
-    {"accuracy on Original": {name: accuracy(networks, "original") for name, networks in ours.items()}}
-)
-table["BG-Gap"] = [accuracy(networks, "mixed_same") - accuracy(networks, "mixed_rand") for networks in ours.values()]
-table.rename(index={name: look["label"] for name, look in style.WAY_LOOKS.items()}).round(1)
+def gap(networks):
+    return accuracy(networks, "mixed_same") - accuracy(networks, "mixed_rand")
+
+
+titles = [style.WAY_LOOKS[name]["label"] for name in ours]
+rows = [(accuracy(networks, "original"), gap(networks)) for networks in ours.values()]
+table = pd.DataFrame(rows, titles, ["accuracy on Original", "BG-Gap"])
+table.round(1)
 
 # %% [markdown]
 # ## Evidence
@@ -129,13 +145,21 @@ table.rename(index={name: look["label"] for name, look in style.WAY_LOOKS.items(
 
 # %% mystnb={"image": {"alt": "Two panels, accuracy on Original across, BG-Gap upwards. From training on Original, arrows lead to each remedy: in both panels far down and to the left for Mixed-Rand; in ours steeply down for half and half and for the retrained last layer."}} tags=["remove-input"]
 style.use("svg")
-panels = {"The paper": published_tradeoff().query("training in ['original', 'mixed_rand_once']")}
-panels |= {style.panel_title(origin, study.profile.name): tradeoff(models) for origin, models in runs.items()}
+panels = {
+    "The paper": published_tradeoff().query(
+        "training in ['original', 'mixed_rand_once']"
+    )
+}
+panels |= {
+    style.panel_title(origin, study.profile.name): tradeoff(models)
+    for origin, models in runs.items()
+}
 page.show(
     curves.tradeoff(panels, start="original"),
-    "Accuracy on Original against BG-Gap. Arrows lead from training on Original to each remedy; crosses are 95 % "
-    "intervals (the paper gives none). The dashed line is the frontier: it joins the trainings that no other beats "
-    "in both accuracy and gap.",
+    "Accuracy on Original against BG-Gap. Arrows lead from training on Original to "
+    "each remedy; crosses are 95 % intervals (the paper gives none). The dashed line "
+    "is the frontier: it joins the trainings that no other beats in both accuracy and "
+    "gap.",
 )
 
 # %% [markdown]
@@ -143,9 +167,10 @@ page.show(
 
 # %% tags=["remove-input"]
 page.say(
-    "Training a network on Original took {original:,.0f} seconds, half and half {half:,.0f}: it has as many steps, "
-    "but has to compose images. Training the last layer anew took {last:.1f} seconds, once there was a network. "
-    "(Other work on the machine counts in these times.)",
+    "Training a network on Original took {original:,.0f} seconds, half and half "
+    "{half:,.0f}: it has as many steps, but has to compose images. Training the last "
+    "layer anew took {last:.1f} seconds, once there was a network. (Other work on the "
+    "machine counts in these times.)",
     original=ours["original"].training_seconds(),
     half=ours["half"].training_seconds(),
     last=ours["head"].training_seconds("head_seconds"),
@@ -156,22 +181,29 @@ page.say(
 
 # %% tags=["remove-input"]
 names = {"resnet50": "ResNet-50", "vit_b_16": "ViT-B/16"}
-heads_on = {"original": "Original", "mixed_rand": "Mixed-Rand", "original_and_mixed_rand": "both"}
+heads_on = {
+    "original": "Original",
+    "mixed_rand": "Mixed-Rand",
+    "original_and_mixed_rand": "both",
+}
 dfr = paper.table("other_results").query("study == 'dfr'")
 wide = dfr.pivot(index=["model", "training"], columns="test", values="accuracy")
 published = wide.loc[("resnet50", "mixed_rand")] - wide.loc[("resnet50", "original")]
 record = next(iter(runs.values()))  # on photographs, where there is a record
 page.say(
-    "- **Few networks.** There are {networks} networks of each training here, each tested on the fold that it has not "
-    "seen. Where they differ, intervals are wide: half and half changes accuracy on Original by {half} points, the "
-    "last layer by {last}. That an interval includes zero does not show that there is no cost.\n"
-    "- **At home on Mixed-Rand.** A training that shows Mixed-Rand images does better on them for that alone: half "
-    "and half by {rand} points. The BG-Gap asks for less: that a background of the right class be worth no more than "
-    "another. It falls from {before} to {after}.\n"
-    "- **Features that know the training images.** We train the last layer anew on images that the network has "
-    "already seen; Kirichenko and colleagues hold images back, and start from features of all of ImageNet. Their "
-    "ResNet-50 gains {their_rand:.1f} points on Mixed-Rand and changes Original by {their_original:.1f}; ours "
-    "{our_rand} and {last}.",
+    "- **Few networks.** There are {networks} networks of each training here, each "
+    "tested on the fold that it has not seen. Where they differ, intervals are wide: "
+    "half and half changes accuracy on Original by {half} points, the last layer by "
+    "{last}. That an interval includes zero does not show that there is no cost.\n"
+    "- **At home on Mixed-Rand.** A training that shows Mixed-Rand images does better "
+    "on them for that alone: half and half by {rand} points. The BG-Gap asks for "
+    "less: that a background of the right class be worth no more than another. It "
+    "falls from {before} to {after}.\n"
+    "- **Features that know the training images.** We train the last layer anew on "
+    "images that the network has already seen; Kirichenko and colleagues hold images "
+    "back, and start from features of all of ImageNet. Their ResNet-50 gains "
+    "{their_rand:.1f} points on Mixed-Rand and changes Original by "
+    "{their_original:.1f}; ours {our_rand} and {last}.",
     networks=len(record["half"].seeds),
     half=gain(record["half"], record["original"], "original"),
     last=gain(record["head"], record["original"], "original"),
@@ -195,8 +227,7 @@ def dominated(training):
     return False  # your answer here
 
 
-frontier = [name for name, training in table.iterrows() if not dominated(training)]
-frontier
+[name for name, training in table.iterrows() if not dominated(training)]
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -227,13 +258,17 @@ def row_of(members, original):
 
 
 table5 = paper.train_test_matrix()
-theirs = {name: table5.loc[WAYS[name]["train_on"]] for name in ("original", "mixed_rand_once")}
+theirs = {
+    name: table5.loc[WAYS[name]["train_on"]] for name in ("original", "mixed_rand_once")
+}
 rows = [
     {
         "training": style.WAY_LOOKS[name]["label"],
         "of": tables.ORIGIN_TITLES["paper"],
         "on Original, %": row["original"],
-        "changes Original, points": None if name == "original" else row["original"] - theirs["original"]["original"],
+        "changes Original, points": None
+        if name == "original"
+        else row["original"] - theirs["original"]["original"],
         "on Mixed-Rand, %": row["mixed_rand"],
         "BG-Gap, points": row["mixed_same"] - row["mixed_rand"],
         "networks": None,
@@ -246,7 +281,9 @@ rows += [
     for origin, models in runs.items()
     for name, members in models.items()
 ]
-tables.table(rows, caption="What each way to train does to accuracy and to the BG-Gap", fold=True)
+tables.table(
+    rows, caption="What each way to train does to accuracy and to the BG-Gap", fold=True
+)
 
 
 # %% tags=["remove-input"]
@@ -283,7 +320,10 @@ rows = [
 ]
 rows += [
     {
-        "features": {"record": "Original, photographs (our record)", "run": "Original (this run)"}[origin],
+        "features": {
+            "record": "Original, photographs (our record)",
+            "run": "Original (this run)",
+        }[origin],
         "last layer on": heads_on[training],
         "Original": models[name].accuracy("original"),
         "Mixed-Rand": models[name].accuracy("mixed_rand"),
