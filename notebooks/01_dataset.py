@@ -101,7 +101,8 @@ left, top, right, bottom = illustrations.boxes[water]
 
 strips = [other[:, :left], other[:, right:], other[:top], other[bottom:]]
 strip = max(strips, key=np.size)
-tiles = np.tile(strip, (224 // strip.shape[0] + 1, 224 // strip.shape[1] + 1, 1))
+height, width = strip.shape[:2]
+tiles = np.tile(strip, (224 // height + 1, 224 // width + 1, 1))
 
 background = other.copy()
 background[top:bottom, left:right] = tiles[top:bottom, left:right]
@@ -109,10 +110,11 @@ background[top:bottom, left:right] = tiles[top:bottom, left:right]
 # %% [markdown]
 # And here is the mixed image:
 
-# %% mystnb={"image": {"alt": "Four pictures: the object's image, the other image, the other image with its box filled by tiles, and the object on those tiles."}}
+# %%
 photo, mask = illustrations.images[turtle], illustrations.masks[turtle]
 mixed = np.where(mask[..., None], photo, background)
 
+# %% mystnb={"image": {"alt": "Four pictures: the object's image, the other image, the other image with its box filled by tiles, and the object on those tiles."}} tags=["remove-input"]
 page.show(
     pictures.picture_grid(
         {"": [photo, other, background, mixed]}, ["x", "y", "Only-BG-T of y", "mixed"]

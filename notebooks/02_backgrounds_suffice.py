@@ -82,13 +82,13 @@ page.show(
 
 # %%
 network = study.answers("only_bg_t")
-labels = network.labels["original"]  # the true class of each image, 0 to 8
-answers = network.classes["original"][0, 0]  # the class that the network named
+labels = network.labels["original"]  # the true classes, 0 to 8
+answers = network.classes["original"][0, 0]  # what the network says
 
 
 def accuracy(answers):
     right = pd.Series(answers == labels)
-    return 100 * right.groupby(labels).mean().mean()  # of each class, then of the nine
+    return 100 * right.groupby(labels).mean().mean()
 
 
 shuffled = np.random.default_rng(0).permutation(answers)
@@ -141,8 +141,8 @@ page.say(
     "- **What boxes tell.** A box has a size and a shape, and these say something "
     "about the class. A network trained on Only-FG sees no background, and yet it "
     "names {leak} % of Only-BG-T images (paper: {paper_leak:.1f} %). A network "
-    "trained on Only-BG-T is {beyond} points better there: so much is beyond sizes "
-    "and outlines of boxes.\n"
+    "trained on Only-BG-T is {beyond} points better there. "
+    "That part cannot come from the sizes and outlines of boxes.\n"
     "- **What silhouettes and bad masks tell.** No-FG leaves the outline of the "
     "object, and where a mask is bad, parts of it. On Mixed-Rand, where the "
     "background is of a random class, a network trained on No-FG still names {no_fg} "
@@ -175,10 +175,12 @@ page.say(
 
 # %%
 network = study.answers("mixed_next")
-labels, answers = network.labels["only_bg_t"], network.classes["only_bg_t"][0, 0]
+labels = network.labels["only_bg_t"]
+answers = network.classes["only_bg_t"][0, 0]
 
 shift = 0 * labels  # your answer here
-pd.Series(shift).value_counts(normalize=True).sort_index().mul(100).round(1)
+counts = pd.Series(shift).value_counts(normalize=True).sort_index()
+(100 * counts).round(1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

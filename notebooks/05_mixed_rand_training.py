@@ -97,11 +97,12 @@ page.show(
 # %%
 generator = torch.Generator().manual_seed(5)
 rows = torch.randperm(len(pool), generator=generator)[:4]  # four objects
-behind = torch.randint(9, (4,), generator=generator)  # the class of each background
+behind = torch.randint(9, (4,), generator=generator)  # classes of backgrounds
 
 of_class = (pool.labels == behind[:, None]).float()  # [4, images]
-others = torch.multinomial(of_class, 1, generator=generator)[:, 0]  # an image of it
-batch = torch.where(pool.masks[rows], pool.images[rows], pool.tiles[others])
+others = torch.multinomial(of_class, 1, generator=generator)[:, 0]
+masks, objects = pool.masks[rows], pool.images[rows]
+batch = torch.where(masks, objects, pool.tiles[others])
 
 # %% mystnb={"image": {"alt": "Four objects, each on the background of another image; above each stand its class and the class of its background."}} tags=["remove-input"]
 style.use("jpeg")
@@ -120,7 +121,7 @@ page.show(
 # %%
 def accuracy(networks, test):
     labels = networks.labels[test]
-    right = (networks.classes[test] == labels).mean((0, 1))  # over the draws
+    right = (networks.classes[test] == labels).mean((0, 1))
     return 100 * pd.Series(right).groupby(labels).mean().mean()
 
 
@@ -128,7 +129,8 @@ tests = ["mixed_next", "mixed_rand", "mixed_same", "original"]
 before, after = ours["original"], ours["mixed_rand_once"]
 rows = [(accuracy(before, test), accuracy(after, test)) for test in tests]
 table = pd.DataFrame(rows, tests, ["trained on Original", "on Mixed-Rand"])
-table.assign(gain=table["on Mixed-Rand"] - table["trained on Original"]).round(1)
+table["gain"] = table["on Mixed-Rand"] - table["trained on Original"]
+table.round(1)
 
 # %% [markdown]
 # ## Evidence
@@ -191,11 +193,11 @@ page.say(
 
 # %%
 labels = torch.randint(9, (10_000,), generator=generator)
-behind = torch.randint(9, (10_000,), generator=generator)  # your answer here
+behind = torch.randint(9, (10_000,), generator=generator)  # your answer
 
 own = 100 * (behind == labels).float().mean()
 print(f"{own:.1f} % of the backgrounds are of the object's own class")
-print("backgrounds of each class:", torch.bincount(behind, minlength=9).tolist())
+print("backgrounds of each class:", torch.bincount(behind).tolist())
 
 # %% [markdown]
 # <details><summary>Solution</summary>

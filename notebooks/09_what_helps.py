@@ -109,10 +109,11 @@ page.show(
 generator = torch.Generator().manual_seed(1)
 rows = torch.randperm(len(pool), generator=generator)[:4]
 others = torch.randint(len(pool), (4,), generator=generator)
-pasted = torch.where(pool.masks[rows], pool.images[rows], pool.tiles[others])
+masks, images = pool.masks[rows], pool.images[rows]
+pasted = torch.where(masks, images, pool.tiles[others])
 
 whole = torch.rand(4, generator=generator) < 0.5
-batch = torch.where(whole[:, None, None, None], pool.images[rows], pasted)
+batch = torch.where(whole[:, None, None, None], images, pasted)
 ["whole" if each else "on another background" for each in whole]
 
 
@@ -124,7 +125,7 @@ batch = torch.where(whole[:, None, None, None], pool.images[rows], pasted)
 # %%
 def accuracy(networks, test):
     labels = networks.labels[test]
-    right = (networks.classes[test] == labels).mean((0, 1))  # over the draws
+    right = (networks.classes[test] == labels).mean((0, 1))
     return 100 * pd.Series(right).groupby(labels).mean().mean()
 
 
@@ -133,7 +134,7 @@ def gap(networks):
 
 
 titles = [style.WAY_LOOKS[name]["label"] for name in ours]
-rows = [(accuracy(networks, "original"), gap(networks)) for networks in ours.values()]
+rows = [(accuracy(each, "original"), gap(each)) for each in ours.values()]
 table = pd.DataFrame(rows, titles, ["accuracy on Original", "BG-Gap"])
 table.round(1)
 
