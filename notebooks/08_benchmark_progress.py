@@ -1,156 +1,226 @@
 # %% [markdown]
-# # Benchmark progress: do better networks depend less on backgrounds?
-#
-# In {glue:text}`whose`, a network that is one point better on ImageNet is {glue:text}`mixed_rand` points better on Mixed-Rand
-# and {glue:text}`only_bg_t` points better on Only-BG-T, where no object is left; its BG-Gap changes by {glue:text}`bg_gap`
-# points by the authors' strict rule, {glue:text}`verdict`, and by {glue:text}`restricted_gap` points if the networks must choose
-# among the nine classes, {glue:text}`restricted_verdict`. (In brackets: 95 % interval of a line through
-# {glue:text}`networks` networks, each tested on {glue:text}`images` photographs. The paper's table 2, by the same calculation:
-# {glue:text}`paper_mixed_rand`, {glue:text}`paper_only_bg_t` and {glue:text}`paper_bg_gap`.)
-#
-# ## What the paper did
-#
-# Figure 8 of the paper {cite:p}`xiao2021noise` draws networks trained on all of ImageNet, with accuracy on ImageNet across and
-# accuracy on five variants upwards, and a line through the networks for each variant. All five lines rise, also that of
-# Only-BG-T: better networks know more of what backgrounds say. But that line rises less than those of the three Mixed sets,
-# and the spaces between those three get smaller: better networks lose less when the background misleads. Neither the
-# networks nor the slopes are printed. Table 2 has {glue:text}`paper_networks` such networks and three of the five variants; the
-# slopes called the paper's here are of lines through those.
-#
-# ## What we did
-#
-# Nothing is trained here. `in9 evaluate` tests a trained network on every variant and leaves a record; this chapter takes
-# all records of networks with ImageNet's 1,000 outputs whose accuracy on ImageNet is known, those of the project and those of
-# this machine. Each line is an ordinary least-squares fit. The interval of its slope covers how the networks scatter about the
-# line (Student's t) and, for our networks, which photographs all of them were tested on.
-#
-# Our record has two sets of photographs. One is of ImageNet's validation images, from which no network has learned, with boxes
-# that people drew. The other has many more: a fifth of the photographs that the other chapters test on (the first fold),
-# *enlarged* to the size that the networks were made for, which blurs them.
-#
-# There are two rules for what a network answers. By the **strict** one, the authors', it is the highest of its 1,000 outputs,
-# mapped to the nine classes, and wrong if it falls under none of them. By the **restricted** one it is the highest of the 370
-# outputs that fall under the nine, as if the network had no other choice, like the networks with nine outputs of the other
-# chapters. The figures are by the strict rule, {numref}`tab-slopes-by-rule` is by both.
+# # 8 · Benchmark progress (section 5)
 
 # %% tags=["parameters"]
-profile = "control"
-recorded = False
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = False  # True: train and measure what is missing; False: show the project's records
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
 
-import in9
-from in9.experiments import benchmark_progress, controls, network_lines, paper
-from in9.plots import curves, style, tables
+from in9.book import published_chart
+from in9.book.setup import open_study
+from in9.experiments import benchmark_progress, network_lines, paper, verdicts
+from in9.plots import curves, page, style, tables
 from in9.scoring.score import RESTRICTED, SCORING_RULES
 from in9.taxonomy import TITLES
 
-study = in9.Study(profile, recorded=recorded)
+study = open_study(globals())
 sources = study.origins
-record = sources.get("record")
+record = sources.get("record", study)
 scored = {origin: benchmark_progress.scores(source) for origin, source in sources.items()}
-larger = benchmark_progress.enlarged(record or study)
+larger = benchmark_progress.enlarged(record)
+many = benchmark_progress.published_networks()
 published = benchmark_progress.published()
-challenged = benchmark_progress.challenges(record) if record else {}
 frames = {"paper": published[published["where"] == benchmark_progress.TABLE2]}
-frames |= {origin: benchmark_progress.measured(found) for origin, found in scored.items() if found}
+frames |= {origin: benchmark_progress.measured(scores) for origin, scores in scored.items() if scores}
 spaces = (("mixed_rand", "only_bg_t"), ("mixed_rand", "mixed_next"))
 fitted = {o: pd.concat([f, *(benchmark_progress.difference(f, *pair) for pair in spaces)]) for o, f in frames.items()}
 slopes = {origin: network_lines.slopes(frame, scored.get(origin, ())) for origin, frame in fitted.items()}
+verdict = verdicts.verdict_on("The better a network is on ImageNet, the smaller is its BG-Gap", study)
+ours = next((scores for scores in reversed(scored.values()) if len(scores) > 2), [])
+repeats = 300 if ours else 0  # without networks of ours there are no photographs to draw
+slope_of_many = network_lines.slopes(many)["bg_gap"]
+page.finding(
+    "With each point of accuracy on ImageNet the BG-Gap of {networks} published networks {falls} by {size:.2f} points: "
+    "better networks depend {less} on backgrounds.",
+    paper=f"{verdict.claim.printed().value:z.2f} ({frames['paper']['model'].nunique()} networks)",
+    ours=f"{verdict.estimate.text(2)} ({len(ours)} networks)" if verdict.estimate else verdict.ours,
+    verdict=verdict.decision,
+    networks=len(many),
+    falls="falls" if slope_of_many.value < 0 else "rises",
+    less="less" if slope_of_many.value < 0 else "more",
+    size=abs(100 * slope_of_many.value),
+)
+
+# %% [markdown]
+# ## See it
+#
+# Each point is a published network; [Hesse et al. (2025)](https://arxiv.org/abs/2503.17110) measured all of them in the same way. Choose a
+# family or type a name. A tap on a point names it, and so do the arrow keys when the drawing has the focus.
+
+# %% tags=["remove-input"]
+published_chart.chart(many)
+
+# %% [markdown]
+# ## How it works
+#
+# The **[BG-Gap](03_bg_gap.ipynb)** is accuracy on Mixed-Same minus accuracy on Mixed-Rand. The question is how much of it goes
+# with each point of accuracy on ImageNet. That is the slope $b$ of the straight line that lies closest to the points, by the
+# squares of their distances:
+#
+# $$
+# \text{BG-Gap}_i \approx a + b \cdot \text{accuracy}_i
+# $$
+#
+# Through the published networks:
+
+# %%
+b, a = np.polyfit(many["imagenet"], many["value"], deg=1)
+r = np.corrcoef(many["imagenet"], many["value"])[0, 1]
+
+print(f"{len(many)} networks: BG-Gap = {a:.1f} {b:+.2f} * accuracy, correlation {r:.2f}")
+
+# %% [markdown]
+# All networks of such a line are tested on the same photographs. Does luck with the photographs move the line? We draw the
+# photographs of our own networks anew, with repetition: the same for all networks, as in a real test, or others for each.
+
+# %%
+answers = [score.predictions() for score in ours]
+lost = [100.0 * models.correct("mixed_same")[0, 0] - 100.0 * models.correct("mixed_rand")[0, 0] for models in answers]
+accuracies = [benchmark_progress.top1_of(score.record) for score in ours]
+rng = np.random.default_rng(0)
+
+
+def photographs():
+    labels = answers[0].labels["mixed_same"]
+    return [rng.choice(np.flatnonzero(labels == label), np.sum(labels == label)) for label in range(9)]
+
+
+def line(drawn):
+    gaps = [
+        np.mean([of_network[rows].mean() for rows in classes]) for of_network, classes in zip(lost, drawn, strict=True)
+    ]
+    return {"slope": np.polyfit(accuracies, gaps, deg=1)[0], "mean BG-Gap": np.mean(gaps)}
+
+
+shared = pd.DataFrame([line([photographs()] * len(lost)) for _ in range(repeats)])
+apart = pd.DataFrame([line([photographs() for _ in lost]) for _ in range(repeats)])
+pd.DataFrame({"same photographs for all": shared.std(), "others for each network": apart.std()}).round(2)
+
+# %% [markdown]
+# The numbers are standard deviations in points. Photographs that all networks share lift or lower all points together. That
+# moves the height of the line, but not its slope.
+#
+# ## Evidence
+
+# %% mystnb={"image": {"alt": "Four panels with accuracy on ImageNet across: accuracy on Mixed-Same, Mixed-Rand and Only-BG-T, and the BG-Gap. Each has the paper's five networks and those of our record, a line through each and its band. The lines of the Mixed sets rise, those of the BG-Gap fall."}} tags=["remove-input"]
+style.use("svg")
+enlarged = {"label": "our record, images enlarged", "color": "#009e73", "marker": "v"}
+readme = style.ORIGIN_LOOKS["paper"] | {"label": "its authors' README", "marker": "^"}
+others = {"label": "published networks", "color": "#999999", "marker": "."}
+looks = {"others": others, "paper": style.ORIGIN_LOOKS["paper"], "readme": readme}
+looks |= {**style.ORIGIN_LOOKS, "enlarged": enlarged}
+points = pd.concat([frame.assign(series=origin) for origin, frame in frames.items()])
+bands = pd.concat([network_lines.bands(frame).assign(series=origin) for origin, frame in frames.items()])
+
+
+def panels(tests):
+    """Points and lines of each test set, under its name and its slopes."""
+    parts = {}
+    for test in tests:
+        each = [f"{origin} {100 * found[test].value:z.2f}" for origin, found in slopes.items() if test in found]
+        title = f"{TITLES.get(test, 'BG-Gap')}\n{', '.join(each)}"
+        parts[title] = points[points["test"] == test], bands[bands["test"] == test]
+    return parts
+
+
+tested = points[(points["series"] != "paper") & (points["test"] == "bg_gap")]["images"]
+four = panels(("mixed_same", "mixed_rand", "only_bg_t", "bg_gap"))
+page.show(
+    curves.scatter(
+        four, "imagenet", "accuracy on ImageNet, %", "accuracy in %, BG-Gap in points", looks, ylim=(0, 100)
+    ),
+    "Accuracy on three variants and BG-Gap against accuracy on ImageNet; numbers in the titles are the slopes of the lines. "
+    "Bands are 95 % intervals of the lines, thin lines those of single networks. The paper's networks are those of its table 2; "
+    "each of ours is tested on {images} of ImageNet's validation images.",
+    images=f"{tested.max():,.0f}" if len(tested) else "(none)",
+)
+
+# %% tags=["remove-input"]
+claims = [verdicts.verdict_on(claim.text, study) for claim in verdicts.CLAIMS if claim.chapter == "08"]
+tables.table(
+    [
+        {
+            "claim": each.claim.text,
+            "paper": tables.cell(each.claim.printed().value, 2),
+            "ours": tables.cell(each.estimate, 2) if each.estimate else each.reason,
+            "verdict": each.decision,
+        }
+        for each in claims
+    ],
+    caption="Slopes, in points for each point on ImageNet, with 95 % intervals. The paper draws the lines but prints no slope; "
+    "where there is a number, it is fitted to the networks of its table 2",
+)
+
+# %% [markdown]
+# ## What could fool us
+
+# %% tags=["remove-input"]
 by_rule = {
-    (name, rule): network_lines.slopes(benchmark_progress.measured(found, rule), found, rule)
-    for name, found in (*scored.items(), ("enlarged", larger))
+    (name, rule): network_lines.slopes(benchmark_progress.measured(scores, rule), scores, rule)
+    for name, scores in (*scored.items(), ("enlarged", larger))
     for rule in SCORING_RULES
 }
-headline = ("mixed_rand", "only_bg_t", "bg_gap")
-lead = next(origin for origin in ("run", "record", "paper") if set(headline) <= slopes.get(origin, {}).keys())
-whose = {"run": "this run", "record": "our record", "paper": "table 2 of the paper"}
 
 
-def size(origin, column):
-    """How many networks an origin has, or how many photographs stand behind each of their points."""
-    return int(frames[origin].query("test != 'in9l'")[column].agg("nunique" if column == "model" else "max"))
+def slope(origin, rule):
+    estimate = by_rule.get((origin, rule), {}).get("bg_gap")
+    return estimate.text(2) if estimate else "(not measured)"
 
 
-def includes(slope):
-    return "which includes zero" if controls.includes_zero(slope) else "which excludes zero"
-
-
-images = {origin: f"{size(origin, 'images'):,}" for origin in frames}
-many = benchmark_progress.published_networks()
-restricted = by_rule.get((lead, RESTRICTED), {}).get("bg_gap")
-tables.glue(
-    whose=whose[lead],
-    **{test: slopes[lead][test].text(2) for test in headline},
-    verdict=includes(slopes[lead]["bg_gap"]),
-    restricted_gap=restricted.text(2) if restricted else tables.NOTHING,
-    restricted_verdict=includes(restricted) if restricted else "not known",
-    many_networks=len(many),
-    many_slope=network_lines.slopes(many)["bg_gap"].text(2),
-    networks=size(lead, "model"),
-    images=images[lead],
-    **{f"paper_{test}": slopes["paper"][test].text(2) for test in headline},
-    paper_networks=size("paper", "model"),
-    paper_images=images["paper"],
-    record_images=images.get("record", tables.NOTHING),
-    challenge_backgrounds=next((f"{one.backgrounds:,}" for one in challenged.values()), tables.NOTHING),
-    protocol_low=paper.fact("protocol_gap_low").value,
-    protocol_high=paper.fact("protocol_gap_high").value,
+page.say(
+    "- **Few networks.** The line through the paper's {few} networks has the slope {paper}: that alone does not say whether the gap "
+    "falls. The slope of the {networks} published networks is {published}.\n"
+    "- **The rule for answers.** By the authors' *strict* rule an answer outside the nine classes is wrong. By the "
+    "*restricted* rule a network must choose among the nine. Our slope is {strict} by the first and {restricted} by the second.\n"
+    "- **Preparation of the images.** Hesse et al. resize and crop once more. For three networks that the authors tested, too, "
+    "their gaps are {low:.1f} to {high:.1f} points smaller. Compare the published networks with each other only.",
+    few=frames["paper"]["model"].nunique(),
+    paper=slopes["paper"]["bg_gap"].text(2),
+    networks=len(many),
+    published=slope_of_many.text(2),
+    strict=slope(study.origin, "strict"),
+    restricted=slope(study.origin, RESTRICTED),
+    low=paper.fact("protocol_gap_low").value,
+    high=paper.fact("protocol_gap_high").value,
 )
-lines = [
-    f"- {tables.ORIGIN_TITLES[origin].capitalize()}: {benchmark_progress.describe(found)}"
-    for origin, found in scored.items()
-]
-if larger:
-    lines.append(f"- Enlarged images: {benchmark_progress.describe(larger)}")
-tables.markdown("\n".join(lines))
 
 # %% [markdown]
-# {numref}`fig-progress` has one point for each network and set of photographs. The thin lines are what the choice of photographs leaves open for
-# one network; the bands are what the choice of networks leaves open for the line.
-
-# %% mystnb={"figure": {"caption": "Accuracy on each variant against accuracy on ImageNet, one point for each network, with least-squares lines. Thin lines are 95 % intervals of the points, bands those of the lines. The paper prints no number for Mixed-Next and No-FG.", "name": "fig-progress"}, "image": {"alt": "Panels for Original, Mixed-Same, Mixed-Rand, Mixed-Next, No-FG and Only-BG-T with the same axes: accuracy on ImageNet across, accuracy on the variant upwards. Each shows the paper's networks where it prints them, those of our record on both sets of photographs and of this run where there are any, and a line through each."}} tags=["hide-input"]
-style.use("svg")
-shown = ("original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_bg_t")
-readme = style.ORIGIN_LOOKS["paper"] | {"label": "its authors' README", "marker": "^"}
-enlarged = {"label": "our record, images enlarged", "color": "#009e73", "marker": "v"}
-looks = {"paper": style.ORIGIN_LOOKS["paper"], "readme": readme, **style.ORIGIN_LOOKS, "enlarged": enlarged}
-series = frames | ({"enlarged": benchmark_progress.measured(larger)} if larger else {})
-points = pd.concat([frame.assign(series=name) for name, frame in series.items()])
-points = pd.concat([points, published[published["where"] == benchmark_progress.README].assign(series="readme")])
-bands = pd.concat([network_lines.bands(frame).assign(series=name) for name, frame in series.items()])
+# ## Exercise
+#
+# Is the slope the same whatever the networks were trained on? Complete the function: the slope of BG-Gap on accuracy for a
+# part of the networks.
 
 
-def panel(test):
-    return points[points["test"] == test], bands[bands["test"] == test]
+# %%
+def slope_of(networks):
+    return 0.0 * len(networks)  # your answer here
 
 
-panels = {TITLES[test]: panel(test) for test in shown if test in set(points["test"])}
-curves.scatter(panels, "imagenet", "accuracy on ImageNet, %", "accuracy, %", looks, ylim=(0, 100))
+pd.Series({data: slope_of(networks) for data, networks in many.groupby("data")}).round(2)
 
 # %% [markdown]
-# The space between Mixed-Same and Mixed-Rand is the BG-Gap ({numref}`fig-progress-gap`). Grey points are newer networks
-# {cite:p}`hesse2025beyond`, of which only this is known. A line through all {glue:text}`many_networks` networks that they
-# measured has the slope {glue:text}`many_slope`: so many networks decide what few leave open.
+# <details><summary>Solution</summary>
+#
+# ```python
+# def slope_of(networks):
+#     return np.polyfit(networks["imagenet"], networks["value"], deg=1)[0]
+# ```
+#
+# The first table below has the same with intervals, and for other ways to group the networks.
+#
+# </details>
+#
+# ## All numbers
 
-# %% mystnb={"figure": {"caption": "BG-Gap against accuracy on ImageNet. Thin lines and bands are 95 % intervals; small grey points are networks measured by Hesse and colleagues, named where there is room.", "name": "fig-progress-gap"}, "image": {"alt": "BG-Gap upwards, accuracy on ImageNet across: the networks of the paper's table 2 and of its authors' README, those of our record and of this run where there are any, a line through each, and many newer networks as small grey points, which fall from about eleven points for AlexNet to about two for the best."}} tags=["hide-input"]
-newer = published[published["where"] == benchmark_progress.NEWER].rename(columns={"model": "name"})
-curves.scatter({"": panel("bg_gap")}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks, named=newer)
-
-# %% [markdown]
-# {numref}`fig-progress-published` shows all of them by the data that they were trained on, {numref}`tab-published` their
-# slopes by kind of network.
-
-# %% mystnb={"figure": {"caption": "BG-Gap against accuracy on ImageNet of the published networks of Hesse and colleagues, by training data, with a least-squares line and its 95 % band each.", "name": "fig-progress-published"}, "image": {"alt": "Some three hundred points in three colours: networks trained on ImageNet-1k, on ImageNet-21k and on larger data. All fall from the upper left to the lower right; those trained on more data lie furthest right and lowest."}} tags=["hide-input"]
-kinds = {name: name.partition(" (")[0] for name in many["data"].unique()}
-colours = dict(zip(kinds.values(), ("#0072b2", "#d55e00", "#009e73"), strict=True))
-by_data = many.assign(series=many["data"].map(kinds))
-lines_by_data = pd.concat([network_lines.bands(part).assign(series=name) for name, part in by_data.groupby("series")])
-kind_looks = {name: {"label": name, "color": colour, "marker": "."} for name, colour in colours.items()}
-curves.scatter({"": (by_data, lines_by_data)}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", kind_looks)
-
-# %% table={"caption": "Slopes of the BG-Gap on accuracy on ImageNet among the published networks, with 95 % intervals over networks.", "name": "tab-published"} tags=["hide-input"]
+# %% tags=["remove-input"]
 groups = {"all": many} | {
     f"{column}: {name}": part for column in ("family", "data", "setup") for name, part in many.groupby(column)
 }
@@ -159,115 +229,126 @@ tables.table(
         {
             "networks": name,
             "number": len(part),
-            "slope": fit["slope"].text(2),
-            "mean gap, points": f"{part['value'].mean():.1f}",
+            "slope": tables.cell(estimate, 2),
+            "mean gap, points": part["value"].mean(),
         }
         for name, part in groups.items()
-        for fit in [{"slope": line} for line in network_lines.slopes(part).values()]
-    ]
+        for estimate in network_lines.slopes(part).values()
+    ],
+    caption="Slopes of the BG-Gap among the published networks, with 95 % intervals over networks",
+    fold=True,
 )
 
-# %% [markdown]
-# ## Paper, record, this run
-#
-# The slopes by the strict rule: points on a test set for each point on ImageNet, with the correlation r. The last lines are the spaces between
-# the lines, fitted to each network's own difference. A space with a slope above zero widens, one with a slope below zero
-# gets smaller.
+# %% mystnb={"image": {"alt": "Some three hundred points in three colours: networks trained on ImageNet-1k, on ImageNet-21k and on larger data. All fall from the upper left to the lower right; those trained on more data lie furthest right and lowest."}} tags=["remove-input"]
+kinds = {name: name.partition(" (")[0] for name in many["data"].unique()}
+colours = dict(zip(kinds.values(), ("#0072b2", "#d55e00", "#009e73"), strict=True))
+by_data = many.assign(series=many["data"].map(kinds))
+lines_by_data = pd.concat([network_lines.bands(part).assign(series=name) for name, part in by_data.groupby("series")])
+kind_looks = {name: {"label": name, "color": colour, "marker": "."} for name, colour in colours.items()}
+page.show(
+    curves.scatter({"": (by_data, lines_by_data)}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", kind_looks),
+    "The published networks once more, by what they were trained on, with a line and its 95 % band for each.",
+)
+
+# %% mystnb={"image": {"alt": "BG-Gap upwards, accuracy on ImageNet across: the networks of the paper's table 2 and of its authors' README, those of our record, a line through each, and the published networks as small grey points."}} tags=["remove-input"]
+more = {
+    "enlarged": benchmark_progress.measured(larger),
+    "readme": published[published["where"] == benchmark_progress.README],
+    "others": many,
+}
+gaps = pd.concat([frame.assign(series=name) for name, frame in (frames | more).items() if len(frame)])
+panel = {"": (gaps[gaps["test"] == "bg_gap"], bands[bands["test"] == "bg_gap"])}
+page.show(
+    curves.scatter(panel, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks),
+    "BG-Gap of all networks that we have numbers of. *Enlarged* are test images of the other chapters, 64 pixels wide, enlarged "
+    "to the size that the networks were made for. The chart at the top names the published networks.",
+)
+
+# %% mystnb={"image": {"alt": "Three panels for Original, Mixed-Next and No-FG, with accuracy on ImageNet across: the paper's networks where it prints them, those of our record, and a line through each."}} tags=["remove-input"]
+further = panels(("original", "mixed_next", "no_fg"))
+page.show(
+    curves.scatter(further, "imagenet", "accuracy on ImageNet, %", "accuracy, %", looks, ylim=(0, 100)),
+    "The other variants. The paper draws Mixed-Next and No-FG without printing numbers.",
+)
 
 
-# %% table={"caption": "Points on each test set for each point on ImageNet, with 95 % intervals and correlation.", "name": "tab-slopes"} tags=["hide-input"]
+# %% tags=["remove-input"]
 def cells(origin):
-    if origin not in frames:
-        return {}
     found = network_lines.fits(fitted[origin]).set_index("test")["r"]
     rows = {test: f"{tables.cell(slopes[origin][test], 2)}, r = {tables.cell(r, 2)}" for test, r in found.items()}
-    return {"networks": f"{size(origin, 'model')}", "images": images[origin]} | rows
+    tested = frames[origin].query("test != 'in9l'")
+    return {"networks": tested["model"].nunique(), "images": int(tested["images"].max())} | rows
 
 
-names = {"networks": "networks", "images": "photographs for each"} | {test: TITLES[test] for test in shown}
-names |= {"in9l": TITLES["in9l"], "bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
-names |= {f"{one} minus {other}": f"{TITLES[one]} minus {TITLES[other]}" for one, other in spaces}
+shown = ("original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_bg_t")
+names = {"networks": "networks", "images": "photographs for each"} | {test: TITLES[test] for test in (*shown, "in9l")}
+names |= {"bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
+names |= {f"{first} minus {second}": f"{TITLES[first]} minus {TITLES[second]}" for first, second in spaces}
 tables.side_by_side(
-    "points per point on ImageNet", names, cells("paper"), {origin: cells(origin) for origin in sources}
+    "points for each point on ImageNet",
+    names,
+    cells("paper"),
+    {origin: cells(origin) if origin in frames else {} for origin in sources},
+    caption="All slopes by the strict rule, with 95 % intervals and correlation r",
+    fold=True,
 )
 
-# %% [markdown]
-# The rule decides what the gap does, so here are our slopes by both. On an image whose object is gone or hard to see, a network
-# that may answer with any of 1,000 classes often names something else; by the strict rule that is wrong, whatever the
-# background said.
-
-
-# %% table={"caption": "Our slopes by both rules, with 95 % intervals: points on each test set for each point on ImageNet.", "name": "tab-slopes-by-rule"} tags=["hide-input"]
+# %% tags=["remove-input"]
 titles = {"record": "our record", "run": "this run", "enlarged": "enlarged"}
-columns = [(name, rule) for (name, rule), found in by_rule.items() if found]
-rows = [
-    {"points per point on ImageNet": names[test]}
-    | {f"{titles[name]}, {rule}": tables.cell(by_rule[name, rule].get(test), 2) for name, rule in columns}
-    for test in (*shown, "bg_gap")
-]
-tables.table(rows if columns else [], nothing="No network has been scored yet.")
+columns = [key for key, estimates in by_rule.items() if estimates]
+tables.table(
+    [
+        {"points for each point on ImageNet": names[test]}
+        | {f"{titles[name]}, {rule}": tables.cell(by_rule[name, rule].get(test), 2) for name, rule in columns}
+        for test in (*shown, "bg_gap")
+    ]
+    if columns
+    else [],
+    caption="Our slopes by both rules, with 95 % intervals. Without an object a network with 1,000 outputs mostly names "
+    "something outside the nine classes; the strict rule calls that wrong, whatever the background said",
+    nothing="No network has been scored yet.",
+    fold=True,
+)
 
-# %% [markdown]
-# The networks behind the points, accuracy in % and BG-Gap in points, by the strict rule; *restricted* is accuracy on Only-BG-T
-# by the other. *Challenge* is the share of objects that are right on every background
-# ({doc}`/04_adversarial_backgrounds`): in the README with all {glue:text}`paper_images` backgrounds of its test set, in our
-# record with {glue:text}`challenge_backgrounds`. With fewer backgrounds an object falls less often.
-
-
-# %% table={"caption": "Every network: the paper's, its authors' and those that we scored; accuracy in percent, BG-Gap in points.", "name": "tab-every-network"} tags=["hide-input"]
+# %% tags=["remove-input"]
+whose = {"run": "this run", "record": "our record"}
 every = [published[published["where"] != benchmark_progress.NEWER]]
-for origin in (one for one in scored if one in frames):
-    every.append(pd.concat([frames[origin], benchmark_progress.extras(sources[origin])]).assign(where=whose[origin]))
+every += [
+    pd.concat([frames[origin], benchmark_progress.extras(source)]).assign(where=whose[origin])
+    for origin, source in sources.items()
+    if origin in frames
+]
 if larger:
-    other = benchmark_progress.measured(larger, RESTRICTED).query("test == 'only_bg_t'").assign(test=RESTRICTED)
-    every.append(pd.concat([series["enlarged"], other]).assign(where="enlarged images"))
+    every.append(more["enlarged"].assign(where="enlarged images"))
 
 
 def gap(row):
-    """BG-Gap with its interval, where there is one."""
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:z.1f},&nbsp;{row['high']:z.1f}]"
+    """BG-Gap with its interval if there is one."""
+    interval = "" if pd.isna(row["low"]) else f" [{row['low']:z.1f}, {row['high']:z.1f}]"
     return None if pd.isna(row["bg_gap"]) else f"**{row['bg_gap']:z.1f}**{interval}"
 
 
 tables.table(
     [
-        {"network": f"{row['model']} ({row['where']})", "Image&shy;Net": row["imagenet"], "images": row["images"]}
+        {"network": f"{row['model']} ({row['where']})", "ImageNet": row["imagenet"], "images": row["images"]}
         | {TITLES[test]: row[test] for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
-        | {"re&shy;stricted": row.get("restricted"), "BG-Gap": gap(row), "chal&shy;lenge": row.get("challenge")}
+        | {"restricted": row.get("restricted"), "BG-Gap": gap(row), "challenge": row.get("challenge")}
         for row in benchmark_progress.by_network(pd.concat(every)).to_dict("records")
-    ]
+    ],
+    caption="Every network: accuracy in percent, BG-Gap in points, by the strict rule. *Restricted* is Only-BG-T by the other "
+    "rule; *challenge* is the share of objects that are named right on every background (chapter 4)",
+    fold=True,
 )
 
+# %% tags=["remove-input"]
+lines_of = [
+    f"{titles[origin].capitalize()}: {benchmark_progress.describe(scores)}" for origin, scores in scored.items()
+]
+lines_of += [f"Enlarged: {benchmark_progress.describe(larger)}"] if larger else []
+page.say(" ".join(lines_of))
+
 # %% [markdown]
-# ## Where we differ, and why
+# To add a network of yours, run `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR`
+# ([more ways](../book/your_model.md)), then `in9 book --only 08`.
 #
-# - **Few photographs.** Each point of our main series stands on {glue:text}`record_images` photographs, of the paper's on
-#   {glue:text}`paper_images`. All networks see the same ones, so a lucky choice moves all points together. The intervals of our
-#   slopes cover this, those of the paper's and the bands of the figures do not.
-# - **Masks.** The paper's rules hold for them, but nobody has looked at the masks of the validation images, as the
-#   authors did at theirs.
-# - **Unequal classes.** The sample has many dogs and few fish. Every class counts the same, so the few images of a small class
-#   weigh much, which widens the intervals.
-# - **Enlarged images.** Each stands for an image with about twelve times its pixels, and Tiny ImageNet took them from
-#   ImageNet, so the networks have learned from most of them. Their masks were looked at, and there are many.
-# - **Two rules.** Without an object, a network with 1,000 outputs mostly names one of the 630 things that are none of the nine.
-#   The strict rule counts that as wrong, so such a network can be far below the chance level of nine classes, and its
-#   accuracy on Only-BG sets says little beside that of networks with nine outputs. By the restricted rule they compare. The
-#   paper's numbers are by the strict rule.
-# - **Few networks.** A line through the {glue:text}`paper_networks` networks of table 2 leaves much open: that of the BG-Gap
-#   has the slope {glue:text}`paper_bg_gap`. Ours are mostly small networks, most of them made for small devices. Their accuracy on
-#   ImageNet is the published one, at the image size and framing that each was made for; here they all see the variants as
-#   they are.
-# - **Newer networks.** Hesse and colleagues resize and crop the images once more. For the networks that the README has, too,
-#   their gaps are {glue:text}`protocol_low:.1f` to {glue:text}`protocol_high:.1f` points smaller, so compare grey points with each
-#   other.
-#
-# ## Try it yourself
-#
-# Add a point: `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR` scores a network ({doc}`/your_model` has more ways), and
-# `in9 book --only 08` draws this chapter anew. Which networks lie furthest from the line of the gap? Plot
-# `benchmark_progress.measured(benchmark_progress.scores(record), "restricted")` and look at their names.
-#
-# ## Next
-#
-# {doc}`/09_what_helps`: cheaper remedies than training on Mixed-Rand alone.
+# **Next:** [9 · What helps?](09_what_helps.ipynb): cheaper remedies than training on Mixed-Rand alone.

@@ -180,15 +180,12 @@ def scatter(
     xlabel: str,
     ylabel: str,
     looks: Mapping[str, Look] = ORIGIN_LOOKS,
-    named: pd.DataFrame | None = None,
     ylim: tuple[float, float] | None = None,
 ) -> Figure:
     """Points with their fitted lines and the lines' bands, one panel for each title, two beside each other (figure 8).
 
     Each panel has a frame of points and one of lines (several rows for each line), both with the columns ``across``,
     series (a key of ``looks``), value, low and high; low and high may be missing. The panels share their axes.
-    ``named`` adds small grey points to the first panel, with the columns name, ``across`` and value; their names
-    stand where there is room, and are left out elsewhere.
     """
     wide = min(len(panels), 2)
     down = math.ceil(len(panels) / wide)
@@ -204,38 +201,9 @@ def scatter(
         axis.grid(alpha=0.3)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    first = axes[0, 0]
-    if named is not None:
-        first.plot(named[across], named["value"], ".", color="#999999", markersize=5, zorder=1)
     if ylim is not None:
-        first.set_ylim(ylim)
+        axes[0, 0].set_ylim(ylim)
     figure.supxlabel(xlabel, fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     shared_legend(figure, "upper", fontsize=10.5, handletextpad=0.2, columnspacing=1.2)
-    if named is not None:
-        figure.draw_without_rendering()  # the axes have their place from now on
-        _names_where_there_is_room(first, named, across)
     return figure
-
-
-def _names_where_there_is_room(axis: Axes, named: pd.DataFrame, across: str) -> None:
-    """Write names beside points, each on the first side where it meets no point, line or name, if there is one."""
-    from matplotlib.transforms import Bbox
-
-    pixels = axis.figure.dpi / 72  # in a point; all lengths below are in points until they are multiplied by it
-    marks = np.concatenate([axis.transData.transform(line.get_xydata()) for line in axis.lines])
-    size = 8  # of the letters
-    edges, height = axis.get_window_extent(), 1.1 * size
-    taken: list[Bbox] = []
-    beside = (("left", 4, 0), ("right", -4, 0), ("center", 0, 4 + height / 2), ("center", 0, -4 - height / 2))
-    for name, *place in named[["name", across, "value"]].itertuples(index=False):
-        width = 0.55 * size * len(name)
-        for alignment, right, up in beside:
-            left = right - width * {"left": 0, "center": 0.5, "right": 1}[alignment]
-            x, y = axis.transData.transform(place) + pixels * np.array([left, up - height / 2])
-            box = Bbox.from_bounds(x, y, pixels * width, pixels * height)
-            inside = edges.fully_contains(*box.min) and edges.fully_contains(*box.max)
-            if inside and not box.count_contains(marks) and not box.count_overlaps(taken):
-                taken.append(box)
-                axis.annotate(name, place, (right, up), ha=alignment, color="#666666", **WORDS | {"fontsize": size})
-                break
