@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,44 +65,60 @@ def mask_changes(study: Study) -> pd.DataFrame:
 def object_sizes(study: Study) -> pd.DataFrame:
     """The BG-Gap of the models trained on Original on each class's images with the smallest, middle, largest objects.
 
-    Columns: third, share of the image that is foreground in percent, value, low, high (points). Empty without a record
-    of it.
+    Columns: third, images, share of the image that is foreground in percent, value, low, high (points). Empty without a
+    record of it.
     """
     models, records = _with_masks(study)
-    rows = []
-    if models is not None:
-        areas, labels = areas_of(records), models.labels["mixed_same"]
-        ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
-        for place, third in enumerate(THIRDS):
-            part = (ranks > place / len(THIRDS)) & (ranks <= (place + 1) / len(THIRDS))
-            rows.append((third, 100 * areas[part].mean(), *models.gap(part).in_percent()))
-    return pd.DataFrame(rows, columns=["third", "share", "value", "low", "high"])
+    if models is None:
+        return _gaps("third", {}, models, np.empty(0))
+    areas, labels = areas_of(records), models.labels["mixed_same"]
+    ranks = pd.Series(areas).groupby(labels).rank(method="first", pct=True).to_numpy()
+    thirds = np.ceil(len(THIRDS) * ranks) - 1
+    return _gaps("third", {third: thirds == place for place, third in enumerate(THIRDS)}, models, areas)
+
+
+def gaps_by_size(study: Study) -> pd.DataFrame:
+    """The BG-Gap of the models trained on Original on the images whose objects have each of the sizes of ``SIZE_BINS``.
+
+    Columns as those of ``object_sizes``, with bin (``"10 to 20"`` percent of the image) in place of third.
+    """
+    models, records = _with_masks(study)
+    if models is None:
+        return _gaps("bin", {}, models, np.empty(0))
+    areas = areas_of(records)
+    bins = np.digitize(areas, SIZE_BINS[1:-1])
+    ends = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in pairwise(SIZE_BINS)]
+    return _gaps("bin", {name: bins == place for place, name in enumerate(ends)}, models, areas)
 
 
 def mask_rules(study: Study) -> pd.DataFrame:
     """The BG-Gap of the models trained on Original on the test images that the first edition's mask rule would keep.
 
-    Columns: rule (kept, or why not), images, share of the image that is foreground in percent, value, low, high
-    (points). Empty without a record or without the masks, which are published beside the dataset or with the project.
+    Columns as those of ``object_sizes``, with rule (kept, or why not) in place of third. Empty without a record or
+    without the masks, which are published beside the dataset or with the project.
     """
-    columns = ["rule", "images", "share", "value", "low", "high"]
     models, records = _with_masks(study)
     covered = None if models is None else _covered(study, models)
     if models is None or covered is None:
-        return pd.DataFrame(columns=columns)
-    areas, (low, high) = areas_of(records), EARLIER_RULE.mask_share
+        return _gaps("rule", {}, models, np.empty(0))
+    low, high = EARLIER_RULE.mask_share
     parts = {
         "all": covered >= 0,
         "kept by it": (covered >= low) & (covered <= high),
         "mask too small for it": covered < low,
         "mask too large for it": covered > high,
     }
+    return _gaps("rule", parts, models, areas_of(records))
+
+
+def _gaps(name: str, parts: Mapping[str, np.ndarray], models: Predictions | None, areas: np.ndarray) -> pd.DataFrame:
+    """The BG-Gap of the models on each part of the images, bool [N], that has any; parts are called by ``name``."""
     rows = [
-        (rule, int(part.sum()), 100 * areas[part].mean(), *models.gap(part).in_percent())
-        for rule, part in parts.items()
-        if part.any()
+        (part, int(kept.sum()), 100 * areas[kept].mean(), *models.gap(kept).in_percent())
+        for part, kept in parts.items()
+        if models is not None and kept.any()
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[name, "images", "share", "value", "low", "high"])
 
 
 def _covered(study: Study, models: Predictions) -> np.ndarray | None:
@@ -141,7 +158,7 @@ def at_imagenet_sizes(study: Study) -> AtSizes | None:
     the weights as known. None without records of changed masks, a score of ImageNet's images and their published masks.
     """
     models, records = _with_masks(study)
-    imagenet = _imagenet_areas(study)
+    imagenet = imagenet_areas(study)
     if models is None or imagenet is None:
         return None
     areas, labels = areas_of(records), models.labels["mixed_same"]
@@ -161,7 +178,7 @@ def _by_size(areas: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.histogram(areas, SIZE_BINS, weights=weights)[0], weights
 
 
-def _imagenet_areas(study: Study) -> tuple[np.ndarray, np.ndarray] | None:
+def imagenet_areas(study: Study) -> tuple[np.ndarray, np.ndarray] | None:
     """The share of each of the images of ``benchmark_progress.scores`` that is foreground, and their classes.
 
     None unless the project has published their masks.
