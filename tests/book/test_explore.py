@@ -195,10 +195,9 @@ def test_the_widget_follows_its_controls(comparison: Comparison, monkeypatch: py
     assert object_number.max == len(comparison.members(3))
 
 
-def test_the_dials_widget(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dials_widget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("in9.experiments.controls.dial", lambda study: MEASURED)
     profile = replace(load_profile("smoke"), dial=tuple(MEASURED))
-    monkeypatch.setattr(Study, "dataset", dataset)  # the same at each position
     study = Study(profile, workspace=Workspace(tmp_path), progress=False)
     assert explore.dial(study).data.count('class="position"') == 3  # nobody is there to move it
     monkeypatch.setattr(explore, "live", lambda: True)

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
-import numpy as np
 from IPython.core.getipython import get_ipython
 from IPython.display import HTML
 
 from in9.book import demonstration
-from in9.book.blocks import dial_html, pair_html, pixels
+from in9.book.blocks import dial_html, pair_html
 from in9.book.comparison import ALONE, Comparison, compare
-from in9.data.variants import load_pool
 from in9.experiments import controls
 from in9.study.study import NotMeasured, Study
 from in9.taxonomy import CLASS_NAMES, TITLES
@@ -51,9 +49,7 @@ def dial(study: Study) -> Any:
     measured = controls.dial(study)
     if not measured:
         raise NotMeasured("This machine has no records of the dial; run the chapter 12 first.")
-    profiles = controls.dial_profiles(study.profile)
-    datasets = [study.of_profile(profiles[rho]).dataset for rho in measured]
-    images = np.stack([pixels(load_pool(dataset, "test", limit=1).images) for dataset in datasets])
+    images = controls.painted(study.profile)
     if not live():
         return HTML(dial_html(measured, images))
     slider = ipywidgets.SelectionSlider(

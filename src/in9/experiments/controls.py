@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from in9.data.sources.synthetic import Synthetic
 from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions
 from in9.experiments.experiment import Experiment
@@ -61,6 +62,12 @@ def dial_profile(base: Profile, rho: float) -> Profile:
         recipe=base.recipe.changed(epochs=base.dial_epochs or base.recipe.epochs),
         seeds=base.dial_seeds,
     )
+
+
+def painted(profile: Profile) -> np.ndarray:
+    """An image of each class at each position of the dial, painted on the spot: uint8 [positions, 9, S, S, 3]."""
+    sources = [Synthetic(**{**position.source_options, "per_class": 1}) for position in dial_profiles(profile).values()]
+    return np.stack([[source.read(example).image for example in source.examples()] for source in sources])
 
 
 def calibration(study: Study) -> dict[str, Estimate]:
