@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -24,24 +28,42 @@ from in9.taxonomy import TITLES
 study = open_study(globals())
 sources = study.origins
 record = sources.get("record", study)
-scored = {origin: benchmark_progress.scores(source) for origin, source in sources.items()}
+scored = {
+    origin: benchmark_progress.scores(source) for origin, source in sources.items()
+}
 larger = benchmark_progress.enlarged(record)
 many = benchmark_progress.published_networks()
 published = benchmark_progress.published()
 frames = {"paper": published[published["where"] == benchmark_progress.TABLE2]}
-frames |= {origin: benchmark_progress.measured(scores) for origin, scores in scored.items() if scores}
+frames |= {
+    origin: benchmark_progress.measured(scores)
+    for origin, scores in scored.items()
+    if scores
+}
 spaces = (("mixed_rand", "only_bg_t"), ("mixed_rand", "mixed_next"))
-fitted = {o: pd.concat([f, *(benchmark_progress.difference(f, *pair) for pair in spaces)]) for o, f in frames.items()}
-slopes = {origin: network_lines.slopes(frame, scored.get(origin, ())) for origin, frame in fitted.items()}
-verdict = verdicts.verdict_on("The better a network is on ImageNet, the smaller is its BG-Gap", study)
+fitted = {
+    o: pd.concat([f, *(benchmark_progress.difference(f, *pair) for pair in spaces)])
+    for o, f in frames.items()
+}
+slopes = {
+    origin: network_lines.slopes(frame, scored.get(origin, ()))
+    for origin, frame in fitted.items()
+}
+verdict = verdicts.verdict_on(
+    "The better a network is on ImageNet, the smaller is its BG-Gap", study
+)
 ours = next((scores for scores in reversed(scored.values()) if len(scores) > 2), [])
-repeats = 300 if ours else 0  # without networks of ours there are no photographs to draw
+repeats = (
+    300 if ours else 0
+)  # without networks of ours there are no photographs to draw
 slope_of_many = network_lines.slopes(many)["bg_gap"]
 page.finding(
     "With each point of accuracy on ImageNet the BG-Gap of {networks} published networks {falls} by {size:.2f} points: "
     "better networks depend {less} on backgrounds.",
     paper=f"{verdict.claim.printed().value:z.2f} ({frames['paper']['model'].nunique()} networks)",
-    ours=f"{verdict.estimate.text(2)} ({len(ours)} networks)" if verdict.estimate else verdict.ours,
+    ours=f"{verdict.estimate.text(2)} ({len(ours)} networks)"
+    if verdict.estimate
+    else verdict.ours,
     verdict=verdict.decision,
     networks=len(many),
     falls="falls" if slope_of_many.value < 0 else "rises",
@@ -75,7 +97,9 @@ published_chart.chart(many)
 b, a = np.polyfit(many["imagenet"], many["value"], deg=1)
 r = np.corrcoef(many["imagenet"], many["value"])[0, 1]
 
-print(f"{len(many)} networks: BG-Gap = {a:.1f} {b:+.2f} * accuracy, correlation {r:.2f}")
+print(
+    f"{len(many)} networks: BG-Gap = {a:.1f} {b:+.2f} * accuracy, correlation {r:.2f}"
+)
 
 # %% [markdown]
 # All networks of such a line are tested on the same photographs. Does luck with the photographs move the line? We draw the
@@ -83,26 +107,39 @@ print(f"{len(many)} networks: BG-Gap = {a:.1f} {b:+.2f} * accuracy, correlation 
 
 # %%
 answers = [score.predictions() for score in ours]
-lost = [100.0 * models.correct("mixed_same")[0, 0] - 100.0 * models.correct("mixed_rand")[0, 0] for models in answers]
+lost = [
+    100.0 * models.correct("mixed_same")[0, 0]
+    - 100.0 * models.correct("mixed_rand")[0, 0]
+    for models in answers
+]
 accuracies = [benchmark_progress.top1_of(score.record) for score in ours]
 rng = np.random.default_rng(0)
 
 
 def photographs():
     labels = answers[0].labels["mixed_same"]
-    return [rng.choice(np.flatnonzero(labels == label), np.sum(labels == label)) for label in range(9)]
+    return [
+        rng.choice(np.flatnonzero(labels == label), np.sum(labels == label))
+        for label in range(9)
+    ]
 
 
 def line(drawn):
     gaps = [
-        np.mean([of_network[rows].mean() for rows in classes]) for of_network, classes in zip(lost, drawn, strict=True)
+        np.mean([of_network[rows].mean() for rows in classes])
+        for of_network, classes in zip(lost, drawn, strict=True)
     ]
-    return {"slope": np.polyfit(accuracies, gaps, deg=1)[0], "mean BG-Gap": np.mean(gaps)}
+    return {
+        "slope": np.polyfit(accuracies, gaps, deg=1)[0],
+        "mean BG-Gap": np.mean(gaps),
+    }
 
 
 shared = pd.DataFrame([line([photographs()] * len(lost)) for _ in range(repeats)])
 apart = pd.DataFrame([line([photographs() for _ in lost]) for _ in range(repeats)])
-pd.DataFrame({"same photographs for all": shared.std(), "others for each network": apart.std()}).round(2)
+pd.DataFrame(
+    {"same photographs for all": shared.std(), "others for each network": apart.std()}
+).round(2)
 
 # %% [markdown]
 # The numbers are standard deviations in points. Photographs that all networks share lift or lower all points together. That
@@ -118,14 +155,23 @@ others = {"label": "published networks", "color": "#999999", "marker": "."}
 looks = {"others": others, "paper": style.ORIGIN_LOOKS["paper"], "readme": readme}
 looks |= {**style.ORIGIN_LOOKS, "enlarged": enlarged}
 points = pd.concat([frame.assign(series=origin) for origin, frame in frames.items()])
-bands = pd.concat([network_lines.bands(frame).assign(series=origin) for origin, frame in frames.items()])
+bands = pd.concat(
+    [
+        network_lines.bands(frame).assign(series=origin)
+        for origin, frame in frames.items()
+    ]
+)
 
 
 def panels(tests):
     """Points and lines of each test set, under its name and its slopes."""
     parts = {}
     for test in tests:
-        each = [f"{origin} {100 * found[test].value:z.2f}" for origin, found in slopes.items() if test in found]
+        each = [
+            f"{origin} {100 * found[test].value:z.2f}"
+            for origin, found in slopes.items()
+            if test in found
+        ]
         title = f"{TITLES.get(test, 'BG-Gap')}\n{', '.join(each)}"
         parts[title] = points[points["test"] == test], bands[bands["test"] == test]
     return parts
@@ -135,7 +181,12 @@ tested = points[(points["series"] != "paper") & (points["test"] == "bg_gap")]["i
 four = panels(("mixed_same", "mixed_rand", "only_bg_t", "bg_gap"))
 page.show(
     curves.scatter(
-        four, "imagenet", "accuracy on ImageNet, %", "accuracy in %, BG-Gap in points", looks, ylim=(0, 100)
+        four,
+        "imagenet",
+        "accuracy on ImageNet, %",
+        "accuracy in %, BG-Gap in points",
+        looks,
+        ylim=(0, 100),
     ),
     "Accuracy on three variants and BG-Gap against accuracy on ImageNet; numbers in the titles are the slopes of the lines. "
     "Bands are 95 % intervals of the lines, thin lines those of single networks. The paper's networks are those of its table 2; "
@@ -144,7 +195,11 @@ page.show(
 )
 
 # %% tags=["remove-input"]
-claims = [verdicts.verdict_on(claim.text, study) for claim in verdicts.CLAIMS if claim.chapter == "08"]
+claims = [
+    verdicts.verdict_on(claim.text, study)
+    for claim in verdicts.CLAIMS
+    if claim.chapter == "08"
+]
 tables.table(
     [
         {
@@ -164,7 +219,9 @@ tables.table(
 
 # %% tags=["remove-input"]
 by_rule = {
-    (name, rule): network_lines.slopes(benchmark_progress.measured(scores, rule), scores, rule)
+    (name, rule): network_lines.slopes(
+        benchmark_progress.measured(scores, rule), scores, rule
+    )
     for name, scores in (*scored.items(), ("enlarged", larger))
     for rule in SCORING_RULES
 }
@@ -204,7 +261,9 @@ def slope_of(networks):
     return 0.0 * len(networks)  # your answer here
 
 
-pd.Series({data: slope_of(networks) for data, networks in many.groupby("data")}).round(2)
+pd.Series({data: slope_of(networks) for data, networks in many.groupby("data")}).round(
+    2
+)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -222,7 +281,9 @@ pd.Series({data: slope_of(networks) for data, networks in many.groupby("data")})
 
 # %% tags=["remove-input"]
 groups = {"all": many} | {
-    f"{column}: {name}": part for column in ("family", "data", "setup") for name, part in many.groupby(column)
+    f"{column}: {name}": part
+    for column in ("family", "data", "setup")
+    for name, part in many.groupby(column)
 }
 tables.table(
     [
@@ -243,10 +304,24 @@ tables.table(
 kinds = {name: name.partition(" (")[0] for name in many["data"].unique()}
 colours = dict(zip(kinds.values(), ("#0072b2", "#d55e00", "#009e73"), strict=True))
 by_data = many.assign(series=many["data"].map(kinds))
-lines_by_data = pd.concat([network_lines.bands(part).assign(series=name) for name, part in by_data.groupby("series")])
-kind_looks = {name: {"label": name, "color": colour, "marker": "."} for name, colour in colours.items()}
+lines_by_data = pd.concat(
+    [
+        network_lines.bands(part).assign(series=name)
+        for name, part in by_data.groupby("series")
+    ]
+)
+kind_looks = {
+    name: {"label": name, "color": colour, "marker": "."}
+    for name, colour in colours.items()
+}
 page.show(
-    curves.scatter({"": (by_data, lines_by_data)}, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", kind_looks),
+    curves.scatter(
+        {"": (by_data, lines_by_data)},
+        "imagenet",
+        "accuracy on ImageNet, %",
+        "BG-Gap, points",
+        kind_looks,
+    ),
     "The published networks once more, by what they were trained on, with a line and its 95 % band for each.",
 )
 
@@ -256,10 +331,14 @@ more = {
     "readme": published[published["where"] == benchmark_progress.README],
     "others": many,
 }
-gaps = pd.concat([frame.assign(series=name) for name, frame in (frames | more).items() if len(frame)])
+gaps = pd.concat(
+    [frame.assign(series=name) for name, frame in (frames | more).items() if len(frame)]
+)
 panel = {"": (gaps[gaps["test"] == "bg_gap"], bands[bands["test"] == "bg_gap"])}
 page.show(
-    curves.scatter(panel, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks),
+    curves.scatter(
+        panel, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks
+    ),
     "BG-Gap of all networks that we have numbers of. *Enlarged* are test images of the other chapters, 64 pixels wide, enlarged "
     "to the size that the networks were made for. The chart at the top names the published networks.",
 )
@@ -267,7 +346,14 @@ page.show(
 # %% mystnb={"image": {"alt": "Three panels for Original, Mixed-Next and No-FG, with accuracy on ImageNet across: the paper's networks where it prints them, those of our record, and a line through each."}} tags=["remove-input"]
 further = panels(("original", "mixed_next", "no_fg"))
 page.show(
-    curves.scatter(further, "imagenet", "accuracy on ImageNet, %", "accuracy, %", looks, ylim=(0, 100)),
+    curves.scatter(
+        further,
+        "imagenet",
+        "accuracy on ImageNet, %",
+        "accuracy, %",
+        looks,
+        ylim=(0, 100),
+    ),
     "The other variants. The paper draws Mixed-Next and No-FG without printing numbers.",
 )
 
@@ -275,15 +361,26 @@ page.show(
 # %% tags=["remove-input"]
 def cells(origin):
     found = network_lines.fits(fitted[origin]).set_index("test")["r"]
-    rows = {test: f"{tables.cell(slopes[origin][test], 2)}, r = {tables.cell(r, 2)}" for test, r in found.items()}
+    rows = {
+        test: f"{tables.cell(slopes[origin][test], 2)}, r = {tables.cell(r, 2)}"
+        for test, r in found.items()
+    }
     tested = frames[origin].query("test != 'in9l'")
-    return {"networks": tested["model"].nunique(), "images": int(tested["images"].max())} | rows
+    return {
+        "networks": tested["model"].nunique(),
+        "images": int(tested["images"].max()),
+    } | rows
 
 
 shown = ("original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_bg_t")
-names = {"networks": "networks", "images": "photographs for each"} | {test: TITLES[test] for test in (*shown, "in9l")}
+names = {"networks": "networks", "images": "photographs for each"} | {
+    test: TITLES[test] for test in (*shown, "in9l")
+}
 names |= {"bg_gap": "BG-Gap: Mixed-Same minus Mixed-Rand"}
-names |= {f"{first} minus {second}": f"{TITLES[first]} minus {TITLES[second]}" for first, second in spaces}
+names |= {
+    f"{first} minus {second}": f"{TITLES[first]} minus {TITLES[second]}"
+    for first, second in spaces
+}
 tables.side_by_side(
     "points for each point on ImageNet",
     names,
@@ -299,7 +396,10 @@ columns = [key for key, estimates in by_rule.items() if estimates]
 tables.table(
     [
         {"points for each point on ImageNet": names[test]}
-        | {f"{titles[name]}, {rule}": tables.cell(by_rule[name, rule].get(test), 2) for name, rule in columns}
+        | {
+            f"{titles[name]}, {rule}": tables.cell(by_rule[name, rule].get(test), 2)
+            for name, rule in columns
+        }
         for test in (*shown, "bg_gap")
     ]
     if columns
@@ -314,7 +414,9 @@ tables.table(
 whose = {"run": "this run", "record": "our record"}
 every = [published[published["where"] != benchmark_progress.NEWER]]
 every += [
-    pd.concat([frames[origin], benchmark_progress.extras(source)]).assign(where=whose[origin])
+    pd.concat([frames[origin], benchmark_progress.extras(source)]).assign(
+        where=whose[origin]
+    )
     for origin, source in sources.items()
     if origin in frames
 ]
@@ -324,15 +426,28 @@ if larger:
 
 def gap(row):
     """BG-Gap with its interval if there is one."""
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:z.1f}, {row['high']:z.1f}]"
+    interval = (
+        "" if pd.isna(row["low"]) else f" [{row['low']:z.1f}, {row['high']:z.1f}]"
+    )
     return None if pd.isna(row["bg_gap"]) else f"**{row['bg_gap']:z.1f}**{interval}"
 
 
 tables.table(
     [
-        {"network": f"{row['model']} ({row['where']})", "ImageNet": row["imagenet"], "images": row["images"]}
-        | {TITLES[test]: row[test] for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
-        | {"restricted": row.get("restricted"), "BG-Gap": gap(row), "challenge": row.get("challenge")}
+        {
+            "network": f"{row['model']} ({row['where']})",
+            "ImageNet": row["imagenet"],
+            "images": row["images"],
+        }
+        | {
+            TITLES[test]: row[test]
+            for test in ("original", "mixed_same", "mixed_rand", "only_bg_t")
+        }
+        | {
+            "restricted": row.get("restricted"),
+            "BG-Gap": gap(row),
+            "challenge": row.get("challenge"),
+        }
         for row in benchmark_progress.by_network(pd.concat(every)).to_dict("records")
     ],
     caption="Every network: accuracy in percent, BG-Gap in points, by the strict rule. *Restricted* is Only-BG-T by the other "
@@ -342,7 +457,8 @@ tables.table(
 
 # %% tags=["remove-input"]
 lines_of = [
-    f"{titles[origin].capitalize()}: {benchmark_progress.describe(scores)}" for origin, scores in scored.items()
+    f"{titles[origin].capitalize()}: {benchmark_progress.describe(scores)}"
+    for origin, scores in scored.items()
 ]
 lines_of += [f"Enlarged: {benchmark_progress.describe(larger)}"] if larger else []
 page.say(" ".join(lines_of))

@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -25,7 +29,10 @@ record = sources.get("record", study)
 finer = {origin: why_pretrained.finer(source) for origin, source in sources.items()}
 smaller = {origin: SMALLER.read(source) for origin, source in sources.items()}
 CHANGES = {  # row of the figure: the claim that measures it, and its sign if it is to say how much smaller the gap is
-    "all of ImageNet in place of its nine classes": ("Training on all of ImageNet leaves", 1),
+    "all of ImageNet in place of its nine classes": (
+        "Training on all of ImageNet leaves",
+        1,
+    ),
     "finer classes": ("Training on finer classes", 1),
     "more images": ("More training images leave the BG-Gap", -1),
     "robust training, l2": ("Adversarially robust training (l2)", 1),
@@ -45,7 +52,9 @@ page.finding(
     ours=whole.ours,
     verdict=whole.decision,
     less=whole.estimate or whole.claim.printed().value,
-    explains=f"{' and '.join(clear)} changed the gap clearly" if clear else "neither changed the gap clearly",
+    explains=f"{' and '.join(clear)} changed the gap clearly"
+    if clear
+    else "neither changed the gap clearly",
 )
 
 # %% [markdown]
@@ -59,10 +68,16 @@ page.finding(
 # its answer counts as the class that the group belongs to. With up to two groups for each class:
 
 # %%
-kinds = image_counts.imagenet_classes(record)  # the ImageNet classes that our photographs are of
+kinds = image_counts.imagenet_classes(
+    record
+)  # the ImageNet classes that our photographs are of
 level = 2
 rows = [
-    {"class": name, "group": place * min(level, len(members)) // len(members), "of": member}
+    {
+        "class": name,
+        "group": place * min(level, len(members)) // len(members),
+        "of": member,
+    }
     for name, members in kinds.items()
     for place, member in enumerate(members)
 ]
@@ -89,12 +104,21 @@ for (name, _), members in groups.head(6).items():
 # %%
 def gap(models):
     labels = models.labels["mixed_same"]
-    on_same, on_random = (models.classes[test] == labels for test in ("mixed_same", "mixed_rand"))
-    lost = on_same.mean(axis=(0, 1)) - on_random.mean(axis=(0, 1))  # of each object, over networks and draws
+    on_same, on_random = (
+        models.classes[test] == labels for test in ("mixed_same", "mixed_rand")
+    )
+    lost = on_same.mean(axis=(0, 1)) - on_random.mean(
+        axis=(0, 1)
+    )  # of each object, over networks and draws
     return 100 * np.mean([lost[labels == label].mean() for label in range(9)])
 
 
-pd.Series({f"{classes} training classes": gap(models) for classes, models in finer[study.origin].items()}).round(1)
+pd.Series(
+    {
+        f"{classes} training classes": gap(models)
+        for classes, models in finer[study.origin].items()
+    }
+).round(1)
 
 # %% [markdown]
 # ## Evidence
@@ -104,22 +128,45 @@ style.use("svg")
 points = []
 for row, (words, sign) in CHANGES.items():
     printed = sign * judged[row].claim.printed().value
-    points.append({"change": row, "origin": "paper", "value": printed, "low": np.nan, "high": np.nan})
+    points.append(
+        {
+            "change": row,
+            "origin": "paper",
+            "value": printed,
+            "low": np.nan,
+            "high": np.nan,
+        }
+    )
     for origin, source in sources.items():
         if estimate := verdicts.verdict_on(words, source).estimate:
             ends = sorted(sign * end for end in estimate.in_percent()[1:])
-            points.append({"change": row, "origin": origin, "value": sign * estimate.in_percent().value})
+            points.append(
+                {
+                    "change": row,
+                    "origin": origin,
+                    "value": sign * estimate.in_percent().value,
+                }
+            )
             points[-1] |= {"low": ends[0], "high": ends[1]}
 page.show(
-    charts.intervals(pd.DataFrame(points), "change", "value", list(CHANGES), "points by which the BG-Gap is smaller"),
+    charts.intervals(
+        pd.DataFrame(points),
+        "change",
+        "value",
+        list(CHANGES),
+        "points by which the BG-Gap is smaller",
+    ),
     "How much smaller the BG-Gap becomes, in points; lines are 95 % intervals. The paper prints numbers for the first two. Its "
     "finest network has {paper_classes:.0f} classes, ours {classes}. It multiplies its images by {times:.0f}, "
     "we by {our_times:.0f}. {caveat}",
     paper_classes=paper.fact("finest_classes").value,
     classes=max(finer[study.origin], default=0),
     times=paper.fact("data_size_high").value / paper.fact("data_size_low").value,
-    our_times=max(smaller[study.origin], default=1) / min(smaller[study.origin], default=1),
-    caveat=why_pretrained.caveat(sources, "the rows on finer classes and more images").replace("**", ""),
+    our_times=max(smaller[study.origin], default=1)
+    / min(smaller[study.origin], default=1),
+    caveat=why_pretrained.caveat(
+        sources, "the rows on finer classes and more images"
+    ).replace("**", ""),
 )
 
 # %% [markdown]
@@ -144,7 +191,9 @@ if imagenet:
         f"them enlarged from 64 pixels. They are right on {best[right].text()} % of them at most, our network trained on IN-9L "
         f"on {imagenet[0][right].text()} %. Both change what a gap means."
     )
-widths = [estimate.high - estimate.low for each in parts[:2] if (estimate := each.estimate)]
+widths = [
+    estimate.high - estimate.low for each in parts[:2] if (estimate := each.estimate)
+]
 if widths:
     fooled.append(
         f"**Small effects.** Our intervals for finer classes and more images reach {100 * max(widths) / 2:.1f} points to either "
@@ -180,8 +229,13 @@ pd.Series({level: training_classes(level) for level in (1, 2, 4, 1000)})
 
 # %% tags=["remove-input"]
 def series(found, quantity, *more):
-    parts = [why_pretrained.level_frame(levels).assign(series=origin) for origin, levels in found.items()]
-    return pd.concat([*more, *(part[part["quantity"] == quantity] for part in parts if len(part))])
+    parts = [
+        why_pretrained.level_frame(levels).assign(series=origin)
+        for origin, levels in found.items()
+    ]
+    return pd.concat(
+        [*more, *(part[part["quantity"] == quantity] for part in parts if len(part))]
+    )
 
 
 def panels(found, *published):
@@ -190,18 +244,28 @@ def panels(found, *published):
 
 
 # %% mystnb={"image": {"alt": "Two panels over the number of training classes on a logarithmic axis: the BG-Gap in the paper at its two ends and in our record; and the accuracy on Original."}} tags=["remove-input"]
-ends = {paper.fact(f"{end}_classes").value: paper.fact(f"{end}_bg_gap").value for end in ("coarsest", "finest")}
+ends = {
+    paper.fact(f"{end}_classes").value: paper.fact(f"{end}_bg_gap").value
+    for end in ("coarsest", "finest")
+}
 published = pd.DataFrame({"level": list(ends), "value": list(ends.values())})
 published = published.assign(series="paper", low=np.nan, high=np.nan)
 page.show(
-    curves.lines(panels(finer, published), "level", "number of training classes", logarithmic=True),
+    curves.lines(
+        panels(finer, published),
+        "level",
+        "number of training classes",
+        logarithmic=True,
+    ),
     "BG-Gap and accuracy on Original against the number of training classes; bands are 95 % intervals. The paper prints its gap "
     "at the two ends, and no accuracy.",
 )
 
 # %% mystnb={"image": {"alt": "Two panels over the share of the training images on a logarithmic axis: the BG-Gap, and the accuracy on Original, in our record."}} tags=["remove-input"]
 page.show(
-    curves.lines(panels(smaller), "level", "share of the training images", logarithmic=True),
+    curves.lines(
+        panels(smaller), "level", "share of the training images", logarithmic=True
+    ),
     "BG-Gap and accuracy on Original against the share of the training images; bands are 95 % intervals. The paper shows its "
     "results in a plot only: all accuracies rise, and the gap stays about the same.",
 )
@@ -235,7 +299,10 @@ def numbers(levels, kind):
     rows = {}
     for end in (min(levels), max(levels)) if len(levels) > 1 else ():
         models, place = levels[end], "low" if end == min(levels) else "high"
-        rows |= {(kind, place, "BG-Gap, points"): models.gap(), (kind, place, "networks"): len(models.seeds)}
+        rows |= {
+            (kind, place, "BG-Gap, points"): models.gap(),
+            (kind, place, "networks"): len(models.seeds),
+        }
         rows[kind, place, "accuracy on Original, %"] = models.accuracy("original")
     return rows
 
@@ -249,12 +316,19 @@ ends = {
 quantities = ("BG-Gap, points", "accuracy on Original, %", "networks")
 tables.side_by_side(
     "trained on Original",
-    {(*end, quantity): f"{name}: {quantity}" for end, name in ends.items() for quantity in quantities},
+    {
+        (*end, quantity): f"{name}: {quantity}"
+        for end, name in ends.items()
+        for quantity in quantities
+    },
     {
         ("fine", "low", "BG-Gap, points"): paper.fact("coarsest_bg_gap").value,
         ("fine", "high", "BG-Gap, points"): paper.fact("finest_bg_gap").value,
     },
-    {origin: numbers(finer[origin], "fine") | numbers(smaller[origin], "size") for origin in sources},
+    {
+        origin: numbers(finer[origin], "fine") | numbers(smaller[origin], "size")
+        for origin in sources
+    },
     caption="Both ends of the two experiments. Ends are compared on the seeds that both have",
     fold=True,
 )

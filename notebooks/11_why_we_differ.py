@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -43,7 +47,9 @@ page.finding(
     many=largest["share"],
     small=smallest["value"],
     large=largest["value"],
-    like="like" if smallest["low"] <= theirs["gap"] <= smallest["high"] else "not quite",
+    like="like"
+    if smallest["low"] <= theirs["gap"] <= smallest["high"]
+    else "not quite",
 )
 
 # %% [markdown]
@@ -66,7 +72,10 @@ page.finding(
 
 # %%
 # the share of each photograph that is object, in our test images and in ImageNet's validation images
-areas, labels = masks_and_sizes.areas_of(MASK_CHANGES.read(record)[CHANGED_MASKS]), original.labels["mixed_same"]
+areas, labels = (
+    masks_and_sizes.areas_of(MASK_CHANGES.read(record)[CHANGED_MASKS]),
+    original.labels["mixed_same"],
+)
 their_areas, their_labels = masks_and_sizes.imagenet_areas(record) or (areas, labels)
 
 
@@ -77,41 +86,79 @@ def balanced(labels):  # every class counts the same
 ours = np.histogram(areas, SIZE_BINS, weights=balanced(labels))[0]
 imagenets = np.histogram(their_areas, SIZE_BINS, weights=balanced(their_labels))[0]
 ratio = (imagenets / ours)[np.digitize(areas, SIZE_BINS[1:-1])]
-lost = 100 * (original.correct("mixed_same").mean(axis=(0, 1)) - original.correct("mixed_rand").mean(axis=(0, 1)))
-print(f"our photographs as they are:         {np.sum(balanced(labels) * lost):.1f} points")
-print(f"with objects as large as ImageNet's: {np.sum(balanced(labels) * ratio * lost):.1f} points")
+lost = 100 * (
+    original.correct("mixed_same").mean(axis=(0, 1))
+    - original.correct("mixed_rand").mean(axis=(0, 1))
+)
+print(
+    f"our photographs as they are:         {np.sum(balanced(labels) * lost):.1f} points"
+)
+print(
+    f"with objects as large as ImageNet's: {np.sum(balanced(labels) * ratio * lost):.1f} points"
+)
 
 # %% [markdown]
 # ## Evidence
 
 # %% mystnb={"image": {"alt": "Two panels over the share of the photograph that the object covers. Above, the BG-Gap falls steadily, from above the paper's level for the smallest objects to a quarter of it for the largest. Below, how many objects have each size: ImageNet's are more often small than ours."}} tags=["remove-input"]
 style.use("svg")
-gaps = {origin: masks_and_sizes.gaps_by_size(source) for origin, source in sources.items()}
+gaps = {
+    origin: masks_and_sizes.gaps_by_size(source) for origin, source in sources.items()
+}
 middles = masks_and_sizes.gaps_by_size(record)["share"]
 common = [pd.DataFrame({"share": middles, "value": 100 * ours, "series": "record"})]
 if their_areas is not areas:
-    common.append(pd.DataFrame({"share": middles, "value": 100 * imagenets, "series": "imagenet"}))
+    common.append(
+        pd.DataFrame({"share": middles, "value": 100 * imagenets, "series": "imagenet"})
+    )
 panels = {
-    "BG-Gap, points": pd.concat([frame.assign(series=origin) for origin, frame in gaps.items()]),
+    "BG-Gap, points": pd.concat(
+        [frame.assign(series=origin) for origin, frame in gaps.items()]
+    ),
     "objects of that size, %": pd.concat(common).assign(low=np.nan, high=np.nan),
 }
-panels = {title: frame.assign(share=frame["share"].round()) for title, frame in panels.items()}
+panels = {
+    title: frame.assign(share=frame["share"].round()) for title, frame in panels.items()
+}
 reference = {"BG-Gap, points": [(theirs["gap"], "the paper, all sizes")]}
-looks = {**style.ORIGIN_LOOKS, "imagenet": {"label": "ImageNet's validation images", "color": "#009e73", "marker": "^"}}
+looks = {
+    **style.ORIGIN_LOOKS,
+    "imagenet": {
+        "label": "ImageNet's validation images",
+        "color": "#009e73",
+        "marker": "^",
+    },
+}
 page.show(
-    curves.lines(panels, "share", "share of the photograph that the object covers, %", looks, reference),
+    curves.lines(
+        panels,
+        "share",
+        "share of the photograph that the object covers, %",
+        looks,
+        reference,
+    ),
     "Above: BG-Gap after training on Original, by the size of the object; bands are 95 % intervals. Below: how common each size "
     "is, every class counting the same; the last point is for all objects of more than 60 %.",
 )
 
 # %% tags=["remove-input"]
 effects = {origin: why_we_differ.effects(source) for origin, source in sources.items()}
-levels = {origin: found for origin, source in sources.items() if (found := LEVELS.read(source))}
-quantities = {"original": "on Original, %", "only_bg_t": "on Only-BG-T, %", "gap": "BG-Gap, points"}
+levels = {
+    origin: found
+    for origin, source in sources.items()
+    if (found := LEVELS.read(source))
+}
+quantities = {
+    "original": "on Original, %",
+    "only_bg_t": "on Only-BG-T, %",
+    "gap": "BG-Gap, points",
+}
 
 
 def line(what, values):
-    return {"trained on Original": what} | {name: values.get(quantity) for quantity, name in quantities.items()}
+    return {"trained on Original": what} | {
+        name: values.get(quantity) for quantity, name in quantities.items()
+    }
 
 
 def least(what, found):
@@ -121,14 +168,19 @@ def least(what, found):
 
 
 lead = "record" if "record" in sources else "run"
-own = {quantity: original.gap() if quantity == "gap" else original.accuracy(quantity) for quantity in quantities}
+own = {
+    quantity: original.gap() if quantity == "gap" else original.accuracy(quantity)
+    for quantity in quantities
+}
 undone = {
     "training": "the profile's recipe adds to a lighter one",
     "detail": f"all of the detail adds to {least('detail', levels.get(lead, ()))}",
     "images": f"all of the images add to {least('images', levels.get(lead, ()))}",
 }
 rows = [line("the paper", theirs), line("ours", own)]
-rows.append(line("missing", {q: theirs[q] - own[q].in_percent().value for q in quantities}))
+rows.append(
+    line("missing", {q: theirs[q] - own[q].in_percent().value for q in quantities})
+)
 if weighted:
     rows.append(
         line(
@@ -151,19 +203,32 @@ page.say(
     "For *accuracy* the number of images counts: having all of them {images}. The paper has {more:,} "
     "of {pixels:.0f} pixels, and trains a ResNet-50 for {epochs:.0f} epochs. Profile `paper` has these, for "
     "[your copy of ImageNet](../book/how_to_run.md). {caveat}",
-    images=f"in place of {least('images', levels[lead])} adds {images.text()} points" if images else "was not tried",
-    more=int(paper.table("sizes").query("data == 'in9' and split == 'train' and measure == 'images'")["value"].item()),
+    images=f"in place of {least('images', levels[lead])} adds {images.text()} points"
+    if images
+    else "was not tried",
+    more=int(
+        paper.table("sizes")
+        .query("data == 'in9' and split == 'train' and measure == 'images'")["value"]
+        .item()
+    ),
     pixels=paper.fact("recipe_crop").value,
     epochs=paper.fact("recipe_epochs").value,
-    caveat=why_pretrained.caveat(sources, "the recipes, less detail, fewer images and the attacks on such networks"),
+    caveat=why_pretrained.caveat(
+        sources,
+        "the recipes, less detail, fewer images and the attacks on such networks",
+    ),
 )
 
 # %% [markdown]
 # ## What could fool us
 
 # %% tags=["remove-input"]
-masks = {origin: masks_and_sizes.mask_changes(source) for origin, source in sources.items()}
-rules = {origin: masks_and_sizes.mask_rules(source) for origin, source in sources.items()}
+masks = {
+    origin: masks_and_sizes.mask_changes(source) for origin, source in sources.items()
+}
+rules = {
+    origin: masks_and_sizes.mask_rules(source) for origin, source in sources.items()
+}
 
 
 def gap_of(frame, column, value):
@@ -191,7 +256,10 @@ points.append(
     f"{gap_of(rules[lead], 'rule', 'kept by it')}, on the images that it dropped as too small "
     f"{gap_of(rules[lead], 'rule', 'mask too small for it')}."
 )
-page.say("\n".join(f"- {point}" for point in points) + "\n\nThese changes overlap: what they add must not be summed.")
+page.say(
+    "\n".join(f"- {point}" for point in points)
+    + "\n\nThese changes overlap: what they add must not be summed."
+)
 
 # %% [markdown]
 # ## Exercise
@@ -206,7 +274,12 @@ def gap_between(low, high):
     return 0.0 * kept.mean()  # your answer here
 
 
-pd.Series({f"{low:g} to {high:g}": gap_between(low, high) for low, high in ((0, 1), (0, 0.2), (0.5, 1))}).round(1)
+pd.Series(
+    {
+        f"{low:g} to {high:g}": gap_between(low, high)
+        for low, high in ((0, 1), (0, 0.2), (0.5, 1))
+    }
+).round(1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -226,19 +299,29 @@ pd.Series({f"{low:g} to {high:g}": gap_between(low, high) for low, high in ((0, 
 def rows_by(column, title, frames):
     return [
         {title: row[column], "images": row.get("images"), "foreground, %": row["share"]}
-        | {"BG-Gap, points": masks_and_sizes.as_text(row), "of": tables.ORIGIN_TITLES[origin]}
+        | {
+            "BG-Gap, points": masks_and_sizes.as_text(row),
+            "of": tables.ORIGIN_TITLES[origin],
+        }
         for origin, frame in frames.items()
         for row in frame.to_dict("records")
     ]
 
 
 parts = {
-    "objects within each class": ("third", {o: masks_and_sizes.object_sizes(s) for o, s in sources.items()}),
+    "objects within each class": (
+        "third",
+        {o: masks_and_sizes.object_sizes(s) for o, s in sources.items()},
+    ),
     "first edition's mask rule": ("rule", rules),
     "objects cover, %": ("bin", gaps),
 }
 tables.table(
-    [{"by": title} | row for title, (column, frames) in parts.items() for row in rows_by(column, "part", frames)],
+    [
+        {"by": title} | row
+        for title, (column, frames) in parts.items()
+        for row in rows_by(column, "part", frames)
+    ],
     caption="BG-Gap on parts of the photographs: by the size of the object, and by the mask rule of the first edition",
     fold=True,
 )
@@ -255,7 +338,9 @@ tables.table(
 )
 
 # %% mystnb={"image": {"alt": "A dot plot: one row for the paper, one for the profile's training as it is, and one for each change of the recipe, of the detail and of the number of images; the BG-Gap in our record."}} tags=["remove-input"]
-names = list(dict.fromkeys(suspect.label for found in levels.values() for suspect in found))
+names = list(
+    dict.fromkeys(suspect.label for found in levels.values() for suspect in found)
+)
 
 
 def rows_of(quantity):
@@ -263,19 +348,30 @@ def rows_of(quantity):
     for origin, found in levels.items():
         for suspect, models in found.items():
             estimate = models.gap() if quantity == "gap" else models.accuracy(quantity)
-            rows.append({"level": suspect.label, "origin": origin} | estimate.in_percent()._asdict())
+            rows.append(
+                {"level": suspect.label, "origin": origin}
+                | estimate.in_percent()._asdict()
+            )
     return pd.DataFrame(rows, columns=["level", "origin", "value", "low", "high"])
 
 
 page.show(
-    charts.intervals(rows_of("gap"), "level", "value", ["the paper", *names], "BG-Gap, points"),
+    charts.intervals(
+        rows_of("gap"), "level", "value", ["the paper", *names], "BG-Gap, points"
+    ),
     "BG-Gap after training on Original, as it is and with one thing changed. Compare less detail and fewer images with the lighter "
     "recipe. Detail is taken away by shrinking images and enlarging them again, in training and in testing.",
 )
 
 # %% mystnb={"image": {"alt": "A dot plot with the same rows: the accuracy on whole images in the paper and in our record."}} tags=["remove-input"]
 page.show(
-    charts.intervals(rows_of("original"), "level", "value", ["the paper", *names], "accuracy on Original, %"),
+    charts.intervals(
+        rows_of("original"),
+        "level",
+        "value",
+        ["the paper", *names],
+        "accuracy on Original, %",
+    ),
     "Accuracy on whole images of the same networks; lines are 95 % intervals.",
 )
 
@@ -316,16 +412,29 @@ rows = [
         "trained on Original": f"the paper, trained on {TITLES[IN9L]}",
         "backgrounds": int(paper.fact("backgrounds").value),
         "vulnerable, targeted": paper.fact("vulnerable").value,
-        "challenge accuracy": float(paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]),
-        "weakest target class": float(paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()),
+        "challenge accuracy": float(
+            paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]
+        ),
+        "weakest target class": float(
+            paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()
+        ),
         "of": tables.ORIGIN_TITLES["paper"],
     }
 ]
 for origin, found in attacked.items():
-    shown = {suspect.label: attack for suspect, attack in found.items() if suspect != EVERY_BACKGROUND}
-    shown[f"{why_we_differ.base(found).label}, every background"] = found[EVERY_BACKGROUND]
+    shown = {
+        suspect.label: attack
+        for suspect, attack in found.items()
+        if suspect != EVERY_BACKGROUND
+    }
+    shown[f"{why_we_differ.base(found).label}, every background"] = found[
+        EVERY_BACKGROUND
+    ]
     if sources[origin].profile.many_trainings:
-        shown = {"as in the other chapters": ADVERSARIAL.read(sources[origin])["original"], **shown}
+        shown = {
+            "as in the other chapters": ADVERSARIAL.read(sources[origin])["original"],
+            **shown,
+        }
     rows += [
         {
             "trained on Original": what,
@@ -345,7 +454,11 @@ tables.table(
 )
 
 # %% tags=["remove-input"]
-targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
+targets = (
+    paper.table("adversarial")
+    .query("measure == 'fooled_any'")
+    .set_index("target")["value"]
+)
 rows = []
 for origin, found in attacked.items():
     few, many = found[why_we_differ.base(found)], found[EVERY_BACKGROUND]

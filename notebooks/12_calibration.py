@@ -3,9 +3,13 @@
 
 # %% tags=["parameters"]
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = False  # True: train and measure what is missing; False: show the project's records
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a built dataset; this and the following are the profile's unless given
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
@@ -30,11 +34,15 @@ settings = controls.dial_profiles(study.profile)[first]
 zero, chance = dial[first]["gap"], dial[first]["only_bg_t"]
 negative = [measured["control"] for measured in dial.values()]
 rises = [
-    all(later[name].value > earlier[name].value for earlier, later in pairwise(dial.values()))
+    all(
+        later[name].value > earlier[name].value
+        for earlier, later in pairwise(dial.values())
+    )
     for name in ("gap", "only_bg_t")
 ]
 passed = {
-    "nothing is found": controls.includes_zero(zero) and chance.low <= CHANCE <= chance.high,
+    "nothing is found": controls.includes_zero(zero)
+    and chance.low <= CHANCE <= chance.high,
     "what is there is found": all(rises),
     "the same is the same": all(map(controls.includes_zero, negative)),
 }
@@ -90,9 +98,16 @@ def textures(labels, rho):
 
 expected = {}
 for rho in dial:
-    same = textures(labels, rho) == labels  # a background from an image of the same class
-    rand = textures(rng.permutation(labels), rho) == labels  # a background from an image of any class
-    expected[rho] = {"BG-Gap, points": 100 * (same.mean() - rand.mean()), "by the formula": 100 * 8 / 9 * rho}
+    same = (
+        textures(labels, rho) == labels
+    )  # a background from an image of the same class
+    rand = (
+        textures(rng.permutation(labels), rho) == labels
+    )  # a background from an image of any class
+    expected[rho] = {
+        "BG-Gap, points": 100 * (same.mean() - rand.mean()),
+        "by the formula": 100 * 8 / 9 * rho,
+    }
 pd.DataFrame(expected).T.rename_axis("rho").round(1)
 
 # %% [markdown]
@@ -101,15 +116,34 @@ pd.DataFrame(expected).T.rename_axis("rho").round(1)
 # %% mystnb={"image": {"alt": "Two panels over the dial rho. Above, differences in points: the BG-Gap rises from near zero, below the line of a network that looks at the background alone; the two controls stay near zero. Below, accuracy on Original and on Only-BG-T, which starts at the chance level and rises."}} tags=["remove-input"]
 style.use("svg")
 quantities = controls.frame(dial)
-bound = pd.DataFrame({"rho": list(dial), "series": "bound", "value": [100 * 8 / 9 * rho for rho in dial]})
+bound = pd.DataFrame(
+    {"rho": list(dial), "series": "bound", "value": [100 * 8 / 9 * rho for rho in dial]}
+)
 panels = {
-    "difference, points": pd.concat([quantities[quantities["series"].isin(["gap", "paste", "control"])], bound]),
+    "difference, points": pd.concat(
+        [quantities[quantities["series"].isin(["gap", "paste", "control"])], bound]
+    ),
     "accuracy, %": quantities[quantities["series"].isin(["original", "only_bg_t"])],
 }
-looks = style.QUANTITY_LOOKS | {"bound": {"label": "looks at the background alone", "color": "#d55e00", "marker": "x"}}
-references = {"accuracy, %": [(100 * CHANCE, "chance")], "difference, points": [(0, "")]}
+looks = style.QUANTITY_LOOKS | {
+    "bound": {
+        "label": "looks at the background alone",
+        "color": "#d55e00",
+        "marker": "x",
+    }
+}
+references = {
+    "accuracy, %": [(100 * CHANCE, "chance")],
+    "difference, points": [(0, "")],
+}
 page.show(
-    curves.lines(panels, "rho", "rho: how much the background says of the class", looks, references),
+    curves.lines(
+        panels,
+        "rho",
+        "rho: how much the background says of the class",
+        looks,
+        references,
+    ),
     "Synthetic images: what the measures say at each position of the dial, after training on Original; bands are 95 % intervals. At each "
     "position {networks} networks learned from {per_class} images of each class.",
     networks=len(settings.seeds),
@@ -133,7 +167,12 @@ said = {
 }
 tables.table(
     [
-        {"check": name, "must hold": rule, "measured": number, "passed": "yes" if passed[name] else "no"}
+        {
+            "check": name,
+            "must hold": rule,
+            "measured": number,
+            "passed": "yes" if passed[name] else "no",
+        }
         for name, (rule, number) in said.items()
     ],
     caption="Three checks, with 95 % intervals. A correct interval misses the truth one time in twenty",
@@ -176,7 +215,13 @@ def expected_gap(rho, listens):
 
 
 pd.DataFrame(
-    {rho: {"expected": expected_gap(rho, listens=0.6), "measured": 100 * dial[rho]["gap"].value} for rho in dial}
+    {
+        rho: {
+            "expected": expected_gap(rho, listens=0.6),
+            "measured": 100 * dial[rho]["gap"].value,
+        }
+        for rho in dial
+    }
 ).round(1)
 
 # %% [markdown]
@@ -200,7 +245,9 @@ pd.DataFrame(
 # %% mystnb={"image": {"alt": "Two lines over the dial rho: how often a wrong answer on Mixed-Rand is the background's class, which rises, and how often it is another wrong class, which does not."}} tags=["remove-input"]
 directions = quantities[quantities["series"].isin(["towards", "elsewhere"])]
 page.show(
-    curves.lines({"share of answers, %": directions}, "rho", "rho", style.QUANTITY_LOOKS),
+    curves.lines(
+        {"share of answers, %": directions}, "rho", "rho", style.QUANTITY_LOOKS
+    ),
     "Synthetic images: answers on Mixed-Rand where the background is of another class. How often the answer is that class, and "
     "how often it is one of the seven other wrong classes, per class.",
 )
