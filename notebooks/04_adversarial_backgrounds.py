@@ -1,259 +1,455 @@
 # %% [markdown]
-# # Adversarial backgrounds
-#
-# Show an object on many backgrounds and keep the worst. For {glue:text}`targeted` % of the objects at least one of
-# {glue:text}`backgrounds:,` backgrounds makes a classifier trained on IN-9L answer *the background's* class. In the paper, with
-# {glue:text}`paper_backgrounds:,` backgrounds, it is {glue:text}`paper_targeted:.1f` %. Training on Mixed-Rand, drawn anew,
-# protects a part: {glue:text}`targeted_mixed_rand` %, which is {glue:text}`protected` points less than after training on
-# Original. (In brackets: 95 % interval; the data of this run: {glue:text}`data_name`.)
-#
-# ## What the paper did
-#
-# Section 4 of the paper {cite:p}`xiao2021noise` pastes every test object on the Only-BG-T background of every test image.
-# An object is *vulnerable* if some background of another class turns the answer into that background's class. The *attack
-# success rate* of one background is the share of objects of other classes that it turns into its own class.
-#
-# The authors' repository has a looser rule for its challenge: there an object is vulnerable as soon as any background, one
-# of its own class included, makes the answer wrong in whatever way. *Challenge accuracy* is the share of objects that are
-# right on every background. Below, the first rule is called targeted and the second untargeted.
-#
-# ## What we did
-#
-# All pairs of object and background are composed on the device and predicted once. The matrix of predicted classes, one
-# byte a pair, then answers every question of this chapter. With folds, each object meets all the backgrounds of its own fold,
-# so that neither is known to the classifier from its training. For challenge accuracy alone most pairs are not needed: an
-# object is done at its first error, and backgrounds that have fooled many objects come first. That search gives exactly
-# the same result, here with {glue:text}`search_share:.1f` % of the pairs.
+# # 4 · Adversarial backgrounds (section 4)
 
 # %% tags=["parameters"]
-profile = "control"
-recorded = False
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
 
-import in9
-from in9.experiments import adversarial_backgrounds, image_counts, paper
+from in9.book.setup import open_study
+from in9.data import photographs
+from in9.experiments import adversarial_backgrounds, image_counts, paper, verdicts
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL, ATTACKED
-from in9.plots import charts, curves, pictures, style, tables
+from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
-study = in9.Study(profile, recorded=recorded)
-runs = {origin: (source, attacks) for origin, source in study.origins.items() if (attacks := ADVERSARIAL.read(source))}
-ours = runs[study.origin][1]
-record, recorded_attacks = next(iter(runs.values()))  # on photographs, where there is a record
-foregrounds, backgrounds, pairs = ours["in9l"].sizes
-paper_backgrounds = int(paper.fact("backgrounds").value)
-weakest = recorded_attacks["in9l"].by_class().set_index("target")["value"].idxmin()
-targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
-success = recorded_attacks["in9l"].success()
-strongest = success.sort_values("value").iloc[-1]
-behind = image_counts.imagenet_classes(record)
-tables.glue(
-    targeted=ours["in9l"].vulnerable(),
-    targeted_mixed_rand=ours["mixed_rand"].vulnerable(),
-    backgrounds=backgrounds,
-    search_share=ours["in9l"].search_share,
-    protected=ours["original"].minus(ours["mixed_rand"]),
-    record_backgrounds=recorded_attacks["in9l"].sizes[1],
-    record_targeted=recorded_attacks["in9l"].vulnerable(),
-    record_if_right=recorded_attacks["in9l"].vulnerable_if_right(),
-    extrapolated=recorded_attacks["in9l"].extrapolated(paper_backgrounds),
-    record_accuracy=record.answers("in9l").accuracy("original"),
-    paper_accuracy=float(paper.train_test_matrix().loc["in9l", "original"]),
-    weakest=recorded_attacks["in9l"].weakest(),
-    weakest_name=weakest,
-    weakest_is=" and ".join(behind.get(weakest, [weakest])),
-    strongest=float(strongest["value"]),
-    strongest_name=strongest["target"],
-    strongest_is=" and ".join(behind.get(strongest["target"], [strongest["target"]])),
-    mean_of_strongest=float(success.loc[success["target"] == strongest["target"], "value"].mean()),
-    paper_weakest=float(targets.min()),
-    paper_same_target=float(targets[weakest]),
-    few_kinds="; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in behind.items() if 0 < len(kinds) <= 2),
-    per_background=round(len(recorded_attacks["in9l"].labels) / max(1, record.profile.split.folds) * 8 / 9),
-    paper_per_background=paper.fact("foregrounds_per_target").value,
-    data_name=study.profile.name,
-    paper_targeted=paper.fact("vulnerable").value,
-    paper_backgrounds=paper_backgrounds,
+study = open_study(globals())
+sources = study.origins
+attacks = {
+    origin: attacked
+    for origin, source in sources.items()
+    if (attacked := ADVERSARIAL.read(source))
+}
+first = next(iter(attacks))  # our record on photographs, if there is one
+attack, paper_backgrounds = attacks[first]["in9l"], int(paper.fact("backgrounds").value)
+verdict = verdicts.verdict_on("Most objects can be fooled", study)
+page.finding(
+    "For {fooled:.0f} of 100 objects there is a background that makes the network name the background's class and not the "
+    "object's.",
+    paper=verdict.claim.printed().value,
+    ours=verdict.ours,
+    verdict=verdict.decision,
+    fooled=attack.vulnerable(),
 )
-attacked = f"Each network is attacked with {foregrounds:,} objects on {backgrounds:,} backgrounds: {pairs:,} pairs."
-if ours["in9l"].folds is not None:
-    attacked += f" All are of its fold, so that {len(ours['in9l'].labels):,} objects are attacked in all."
-tables.markdown(f"{study.describe()} {attacked}")
 
 # %% [markdown]
-# {numref}`fig-fooled` is the paper's table as a chart, for the classifier trained on IN-9L: how many objects of the other
-# eight classes can be turned into a class by some background of that class.
-
-# %% mystnb={"figure": {"caption": "Objects of other classes that some background of the target class turns into that class, after training on IN-9L; lines are 95 % intervals (the paper gives none).", "name": "fig-fooled"}, "image": {"alt": "A dot plot with nine rows, one for each target class: the share of objects of other classes that at least one background of that class fools, in the paper, in our record where there is one, and in this run."}} tags=["hide-input"]
-style.use("svg")
-frames = [pd.DataFrame({"target": targets.index, "value": targets.to_numpy()}).assign(origin="paper")]
-frames += [attacks["in9l"].by_class().assign(origin=origin) for origin, (_, attacks) in runs.items()]
-charts.intervals(pd.concat(frames), "target", "value", CLASS_NAMES, "foregrounds fooled by any background, %")
-
-# %% [markdown]
-# How much of this is the work of a few backgrounds? {numref}`fig-success` shows how the attack success rates of single
-# backgrounds are spread within each class.
-
-# %% mystnb={"figure": {"caption": "Attack success rate of each background, by its class, after training on IN-9L.", "name": "fig-success"}, "image": {"alt": "Nine histograms, one for each class of background. Horizontal: the share of objects of other classes that a background turns into its own class. Vertical: the share of the backgrounds of that class."}} tags=["hide-input"]
-rates = [attacks["in9l"].success().assign(origin=origin) for origin, (_, attacks) in runs.items()]
-charts.success_histograms(pd.concat(rates), CLASS_NAMES)
-
-# %% [markdown]
-# In our record the strongest background is of the class {glue:text}`strongest_name` ({glue:text}`strongest_is`): it turns
-# {glue:text}`strongest:.0f` % of the other objects into its class, where the mean background of that class turns
-# {glue:text}`mean_of_strongest:.0f` %.
+# ## See it
 #
-# {numref}`fig-adversarial` shows the most adversarial backgrounds of this run. They are Only-BG-T images: the object's box
-# is filled with tiles of what surrounds it.
+# A random background misleads a network now and then. Here we look for the worst: each object meets every background, and we
+# keep the backgrounds that fool the most.
 
-# %% mystnb={"figure": {"caption": "The most adversarial backgrounds of each class in this run, best first; below each, its attack success rate after training on IN-9L.", "name": "fig-adversarial"}, "image": {"alt": "A grid of background pictures: nine rows, one for each class, and up to five columns, the most adversarial first. The box of the object is filled with tiles; below each picture stands its attack success rate in percent."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A grid of pictures. Each row begins with a background whose own object is covered by tiles; to its right are four objects of other classes, pasted on it. Below each stands its class, an arrow, and the class that the network named, which is that of the background."}} tags=["remove-input"]
 style.use("jpeg")
-best = ours["in9l"].best(5)
-shown = min(map(len, best.values()))
-best = {name: part.head(shown) for name, part in best.items()}
-if study.has_images:
-    grid = pictures.picture_grid(
-        adversarial_backgrounds.pictures_of(study, best),
-        [f"rank {rank}" for rank in range(1, shown + 1)],
-        {name: [f"{value:.0f} %" for value in part["value"]] for name, part in best.items()},
-    )
-else:
-    grid = pictures.no_images()
-grid
+illustrations = photographs.shown(study.workspace.photographs)
+pairs = adversarial_backgrounds.answered_pairs(study, illustrations)
+worst = pairs.strongest().groupby("label", sort=False).head(1).head(5)
+titles = {
+    row.background: f"{CLASS_NAMES[row.label]} fools\u00a0{row.fooled}"
+    for row in worst.itertuples()
+}
+answered = {
+    row.background: [
+        f"{CLASS_NAMES[pairs.labels[each]]} → {CLASS_NAMES[row.label]}"
+        for each in row.objects[:4]
+    ]
+    for row in worst.itertuples()
+}
+shown = adversarial_backgrounds.on_backgrounds(illustrations, worst, number=4)
+used = [
+    each for row in worst.itertuples() for each in (row.background, *row.objects[:4])
+]
+page.show(
+    pictures.picture_grid(
+        {title: shown[row] for row, title in titles.items()},
+        ["background", "", "objects that", "it fools", ""],
+        {
+            title: ["", *answered[row], *[""] * (4 - len(answered[row]))]
+            for row, title in titles.items()
+        },
+    ),
+    "The strongest background of each of five classes, and objects that it fools: the right class, then the answer of "
+    "EfficientNet-Lite0, a network trained on all of ImageNet. An object counts if the network names it rightly in its own "
+    "photograph; a background counts if nothing of its class is left in it. The photographs are for showing: no claim rests on "
+    f"them. {'The answers were given to the photographs. ' * illustrations.drawn}{illustrations.credit(used)}",
+)
 
 # %% [markdown]
-# ## The more backgrounds, the more vulnerable
+# ## How it works
 #
-# Vulnerability is a maximum over backgrounds, so it can only grow with their number. {numref}`fig-growth` takes an eighth,
-# a quarter, a half and all of our backgrounds, each set within the next. **Fewer backgrounds give a smaller number for that
-# reason alone.** Our photographs give {glue:text}`record_backgrounds:,` backgrounds to each object, the paper
-# {glue:text}`paper_backgrounds:,`. Extrapolated to as many, our line ends at {glue:text}`extrapolated:.1f` %. This is no
-# measurement: it assumes that the log odds go on rising in a straight line with the logarithm of the number.
+# Let $f(o, b)$ be the class that the network names when object $o$ stands on background $b$, and let $y_o$ and $y_b$ be their
+# classes. [Xiao et al., 2021](https://arxiv.org/abs/2006.09994) paste every test object on the *Only-BG-T* background of every
+# test image: its own object's box is covered by tiles of what surrounds it. The **attack success rate** of a background is
+# the share of objects of other classes that it turns into its own class:
+#
+# $$
+# \text{ASR}(b) = \frac{|\{o : y_o \ne y_b,\ f(o, b) = y_b\}|}{|\{o : y_o \ne y_b\}|}
+# $$
+#
+# An object is **vulnerable** if at least one background does that to it:
+#
+# $$
+# \text{vulnerability} = \text{share of objects } o \text{ with } f(o, b) = y_b \ne y_o \text{ for some } b
+# $$
+#
+# The authors' [backgrounds challenge](https://github.com/MadryLab/backgrounds_challenge) is stricter. An object survives only
+# if it is named rightly on every background:
+#
+# $$
+# \text{challenge accuracy} = \text{share of objects } o \text{ with } f(o, b) = y_o \text{ for all } b
+# $$
+#
+# All three follow from one matrix of answers, with a row for each object and a column for each background. Here is that of
+# the photographs above, without the backgrounds in which something of the class is left:
 
-# %% mystnb={"figure": {"caption": "Vulnerable foregrounds (targeted rule) against the number of backgrounds that each meets, after training on IN-9L; bands are 95 % intervals, the square is the paper's number.", "name": "fig-growth"}, "image": {"alt": "A line that rises with the number of backgrounds on a logarithmic axis, for our record where there is one and for this run, and one point for the paper at its 4,050 backgrounds."}} tags=["hide-input"]
+# %%
+# The class that the network named for each object (down) on each background (across).
+answers = pairs.classes[:, pairs.clean]
+of_object, of_background = pairs.labels[:, None], pairs.labels[pairs.clean]
+other = of_object != of_background
+fooled = other & (answers == of_background)
+
+success_rate = 100 * fooled.sum(axis=0) / other.sum(axis=0)
+vulnerability = 100 * fooled.any(axis=1).mean()
+survives = (answers == of_object).all(axis=1)
+
+print(f"strongest background  {success_rate.max():.0f} %")
+print(f"vulnerability         {vulnerability:.0f} %")
+print(f"challenge accuracy    {100 * survives.mean():.0f} %")
+
+# %% tags=["remove-input"]
+foregrounds, backgrounds, composites = attack.sizes
+page.say(
+    """
+    The numbers below come from larger matrices: {foregrounds:,} objects on
+    {backgrounds:,} backgrounds, which is {composites:,} pictures for each
+    network{folds}. In them every class counts the same. For challenge accuracy alone,
+    most pictures are not needed: an object is done at its first error, and backgrounds
+    that have fooled many objects are tried first. That gives exactly the same result
+    with {search:.1f} % of the pictures; `in9 challenge` does it for a model of yours.
+    """,
+    foregrounds=foregrounds,
+    backgrounds=backgrounds,
+    composites=composites,
+    search=attack.search_share,
+    folds=""
+    if attack.folds is None
+    else f". In all it is {len(attack.labels):,} objects, each shown to the network that was not trained on it",
+)
+
+# %% [markdown]
+# ## Evidence
+#
+# How many objects of the other eight classes can be turned into a class by some background of that class?
+
+# %% mystnb={"image": {"alt": "A dot plot with nine rows, one for each target class: the share of objects of other classes that at least one background of that class fools, in the paper and in our record."}} tags=["remove-input"]
 style.use("svg")
-headline = {"backgrounds": int(paper.fact("backgrounds").value), "value": paper.fact("vulnerable").value}
-frames = [pd.DataFrame([headline]).assign(origin="paper", low=float("nan"), high=float("nan"))]
-frames += [attacks["in9l"].growth().assign(origin=origin) for origin, (_, attacks) in runs.items()]
-curves.vulnerability_growth(pd.concat(frames))
+targets = (
+    paper.table("adversarial")
+    .query("measure == 'fooled_any'")
+    .set_index("target")["value"]
+)
+frames = [
+    pd.DataFrame({"target": targets.index, "value": targets.to_numpy()}).assign(
+        origin="paper"
+    )
+]
+frames += [
+    attacked["in9l"].by_class().assign(origin=origin)
+    for origin, attacked in attacks.items()
+]
+page.show(
+    charts.intervals(
+        pd.concat(frames),
+        "target",
+        "value",
+        CLASS_NAMES,
+        "objects of other classes that are fooled, %",
+    ),
+    """
+    Objects of other classes that at least one background of the class turns into it,
+    after training on IN-9L. Lines are 95 % intervals; the paper gives none.
+    """,
+)
 
-
-# %% [markdown]
-# ## Paper, record, this run
-#
-# Both rules, challenge accuracy, and accuracy on the whole images for comparison. The paper's numbers are with its own
-# number of backgrounds. Ours with the same number are extrapolated, and have no interval.
-
-
-# %% table={"caption": "Vulnerability and challenge accuracy by training set and rule, in percent of the objects.", "name": "tab-attacks"} tags=["hide-input"]
-def numbers(origin):
-    source, attacks = runs[origin]
-    rows = {}
-    for name, attack in attacks.items():
-        rows |= {(name, "targeted"): attack.vulnerable(), (name, "untargeted"): attack.vulnerable("untargeted")}
-        rows[name, "extrapolated"] = attack.extrapolated(paper_backgrounds)
-        rows |= {(name, "right"): attack.vulnerable_if_right(), (name, "challenge"): attack.challenge()}
-        rows |= {(name, "accuracy"): source.answers(name).accuracy("original")}
-    return rows
-
-
+# %% tags=["remove-input"]
+labels_of = {
+    "targeted": "vulnerable (answers the background's class)",
+    "untargeted": "vulnerable (any wrong answer)",
+    "challenge": "challenge accuracy",
+    "accuracy": "accuracy on Original",
+    "right": "vulnerable, of objects that are right on Original",
+    "extrapolated": f"vulnerable, extrapolated to {paper_backgrounds:,} backgrounds",
+}
 facts = (
     paper.table("attack")
     .query("model == 'resnet50' and trust != 'medium'")
     .drop_duplicates(["training", "rule", "measure"])
 )
 printed = {
-    (row.training, row.rule if row.measure == "vulnerable" else row.measure): row.value for row in facts.itertuples()
+    (row.training, row.rule if row.measure == "vulnerable" else row.measure): row.value
+    for row in facts.itertuples()
 }
-labels = {
-    "targeted": "vulnerable, targeted",
-    "extrapolated": f"vulnerable, targeted, extrapolated to {paper_backgrounds:,} backgrounds",
-    "right": "vulnerable, targeted, of objects that are right on Original",
-    "untargeted": "vulnerable, untargeted",
-    "challenge": "challenge accuracy",
-    "accuracy": "accuracy on Original",
+ours = {
+    origin: adversarial_backgrounds.summary(source, attacks[origin], paper_backgrounds)
+    for origin, source in sources.items()
+    if origin in attacks
 }
+tables.side_by_side(
+    "trained on IN-9L, %",
+    {
+        ("in9l", measure): labels_of[measure]
+        for measure in ("targeted", "untargeted", "challenge", "accuracy")
+    },
+    printed,
+    ours,
+    caption="Vulnerability by both rules, challenge accuracy, and accuracy on whole images, in percent of the objects. Ours are "
+    "with fewer backgrounds than the paper's",
+)
+
+# %% tags=["remove-input"]
+page.say(
+    """
+    Training on Mixed-Rand, drawn anew, protects a part of the objects. Then {targeted}
+    % are vulnerable, {protected} points less than after training on Original.
+    """,
+    targeted=attacks[first]["mixed_rand"].vulnerable(),
+    protected=attacks[first]["original"].minus(attacks[first]["mixed_rand"]),
+)
+
+# %% [markdown]
+# ## What could fool us
+
+# %% mystnb={"image": {"alt": "A line that rises with the number of backgrounds on a logarithmic axis, with a dashed part that is extrapolated up to the paper's number of backgrounds, and a square for the paper."}} tags=["remove-input"]
+headline = {"backgrounds": paper_backgrounds, "value": paper.fact("vulnerable").value}
+frames = [
+    pd.DataFrame([headline]).assign(origin="paper", low=float("nan"), high=float("nan"))
+]
+frames += [
+    attacked["in9l"].growth().assign(origin=origin)
+    for origin, attacked in attacks.items()
+]
+extrapolated = {
+    origin: attacked["in9l"].extrapolated(paper_backgrounds)
+    for origin, attacked in attacks.items()
+}
+page.show(
+    curves.vulnerability_growth(pd.concat(frames), paper_backgrounds, extrapolated),
+    """
+    Vulnerable objects against the number of backgrounds that each meets, after training
+    on IN-9L; bands are 95 % intervals. The dashed part is no measurement: it takes the
+    log odds to go on rising in a straight line with the logarithm of the number.
+    """,
+)
+
+# %% tags=["remove-input"]
+rates = attack.by_class().set_index("target")["value"]
+weakest, behind = rates.idxmin(), image_counts.imagenet_classes(sources[first])
+page.say(
+    """
+    - **The number of backgrounds.** Vulnerability can only grow with it. From an eighth
+      of our backgrounds to all of them it rises by {growth:.1f} points, and
+      extrapolated to the paper's {paper_backgrounds:,} by {more:.1f} more. So this is
+      not why {compared}.
+    - **Weaker networks.** An object that is named wrongly anyway counts as vulnerable
+      as soon as a background has the class of that answer. The paper's network names
+      {paper_accuracy:.1f} % of the whole images rightly, ours {accuracy} %. But
+      counting only objects that are right on Original, {if_right} % are vulnerable:
+      {less:.1f} points less. Whether a less certain network is easier to fool even
+      then, we have not measured.
+    - **A class with few backgrounds.** The weakest target class is {weakest}: its
+      backgrounds fool {rate} % of the other objects, {below:.1f} points {side} the same
+      class in the paper. In our photographs this class is {kinds}. [Chapter
+      11](11_why_we_differ.ipynb) tries what the number of backgrounds has to do with
+      it.
+    """,
+    growth=attack.growth()["value"].iloc[-1] - attack.growth()["value"].iloc[0],
+    more=extrapolated[first] - attack.growth()["value"].iloc[-1],
+    paper_backgrounds=paper_backgrounds,
+    compared="our networks are fooled more often than the paper's"
+    if attack.vulnerable().in_percent().value > headline["value"]
+    else "our number is not the paper's",
+    paper_accuracy=printed["in9l", "accuracy"],
+    accuracy=sources[first].answers("in9l").accuracy("original"),
+    if_right=attack.vulnerable_if_right(),
+    less=attack.vulnerable().in_percent().value
+    - attack.vulnerable_if_right().in_percent().value,
+    weakest=weakest,
+    rate=attack.weakest(),
+    below=abs(targets[weakest] - rates[weakest]),
+    side="below" if rates[weakest] < targets[weakest] else "above",
+    kinds=" and ".join(behind.get(weakest, [])) + " alone"
+    if 0 < len(behind.get(weakest, [])) <= 2
+    else "of many kinds",
+)
+
+# %% [markdown]
+# ## Exercise
+#
+# How fast does vulnerability grow with the number of backgrounds? Complete the function: draw `number` of the photographs'
+# backgrounds at random, and return the share of objects that at least one of them fools. Use the matrix `fooled` from above.
+
+
+# %%
+def vulnerable_to(number, rng):
+    chosen = rng.choice(fooled.shape[1], number, replace=False)
+    return 0.0 * len(chosen)  # your answer here
+
+
+rng = np.random.default_rng(0)
+pd.Series(
+    {
+        number: np.mean([vulnerable_to(number, rng) for _ in range(200)])
+        for number in (1, 2, 5, 10, 20, fooled.shape[1])
+    }
+).round(1)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def vulnerable_to(number, rng):
+#     chosen = rng.choice(fooled.shape[1], number, replace=False)
+#     return 100 * fooled[:, chosen].any(axis=1).mean()
+# ```
+#
+# The curve rises and flattens. For our networks the package has the same by both rules: compare `attack.growth("targeted")`
+# with `attack.growth("untargeted")`.
+#
+# </details>
+#
+# ## All numbers
+
+# %% tags=["remove-input"]
 tables.side_by_side(
     "trained on, %",
-    {(name, what): f"{TITLES[name]}: {label}" for name in ATTACKED for what, label in labels.items()},
+    {
+        (name, measure): f"{TITLES[name]}: {label}"
+        for name in ATTACKED
+        for measure, label in labels_of.items()
+    },
     printed,
-    {origin: numbers(origin) for origin in runs},
+    ours,
+    caption="Vulnerability and challenge accuracy by training set and rule, in percent of the objects",
+    fold=True,
 )
 
-
-# %% [markdown]
-# The paper's table for the classifier trained on IN-9L. First, the share of the other classes' objects that some background
-# of the target class fools.
-
-
-# %% table={"caption": "Objects of other classes that some background of the target class turns into it, in percent.", "name": "tab-targets"} tags=["hide-input"]
-def by_target(attacks):
-    return {name: attacks["in9l"].fooled(label) for label, name in enumerate(CLASS_NAMES)}
-
-
+# %% tags=["remove-input"]
 tables.side_by_side(
-    "target class, fooled by any background, %",
+    "target class, %",
     {name: name for name in CLASS_NAMES},
     targets.to_dict(),
-    {origin: by_target(attacks) for origin, (_, attacks) in runs.items()},
+    {
+        origin: {
+            name: attacked["in9l"].fooled(label)
+            for label, name in enumerate(CLASS_NAMES)
+        }
+        for origin, attacked in attacks.items()
+    },
+    caption="Objects of other classes that at least one background of the target class turns into it, in percent",
+    fold=True,
 )
 
-
-# %% [markdown]
-# Second, the attack success rates of the five best single backgrounds.
-
-
-# %% table={"caption": "Attack success rates of the five strongest backgrounds of each class, in percent.", "name": "tab-best"} tags=["hide-input"]
-def five_best(attacks):
-    best = attacks["in9l"].best(5)
-    return {name: ", ".join(f"{value:.0f}" for value in part["value"]) for name, part in best.items()}
-
-
+# %% tags=["remove-input"]
 singles = (
-    paper.table("adversarial").query("measure == 'best_background'").sort_values("rank").groupby("target")["value"]
+    paper.table("adversarial")
+    .query("measure == 'best_background'")
+    .sort_values("rank")
+    .groupby("target")["value"]
 )
+best = {
+    origin: {
+        name: ", ".join(f"{value:.0f}" for value in part["value"])
+        for name, part in attacked["in9l"].best(5).items()
+    }
+    for origin, attacked in attacks.items()
+}
 tables.side_by_side(
-    "target class, five best backgrounds, %",
+    "target class, %",
     {name: name for name in CLASS_NAMES},
     {name: ", ".join(f"{value:.0f}" for value in values) for name, values in singles},
-    {origin: five_best(attacks) for origin, (_, attacks) in runs.items()},
+    best,
+    caption="Attack success rates of the five strongest backgrounds of each class, in percent",
+    fold=True,
 )
 
+# %% tags=["remove-input"]
+success = attack.success()
+strongest_row = success.loc[success["value"].idxmax()]
+page.say(
+    """
+    The strongest background of our record is of the class {name} and fools
+    {strongest:.0f} % of the other objects; the mean background of that class fools
+    {mean:.0f} %. Two things flatter our strongest backgrounds. They are picked and
+    scored on the same objects, about {met:,} in our record and {paper_met:,.0f} in the
+    paper. And some show the object itself, such as the pipes of an organ, where it
+    reaches beyond its box: such a picture is a background only in name. Classes of few
+    kinds ({kinds}) have few backgrounds; what stands here of such a class is about
+    these kinds.
+    """,
+    name=strongest_row["target"],
+    strongest=float(strongest_row["value"]),
+    mean=float(
+        success.loc[success["target"] == strongest_row["target"], "value"].mean()
+    ),
+    met=round(foregrounds * 8 / 9),
+    paper_met=paper.fact("foregrounds_per_target").value,
+    kinds="; ".join(
+        f"{name}: {', '.join(kinds)}"
+        for name, kinds in behind.items()
+        if 0 < len(kinds) <= 2
+    )
+    or "none",
+)
+
+# %% mystnb={"image": {"alt": "Nine histograms, one for each class of background. Horizontal: the share of objects of other classes that a background turns into its own class. Vertical: the share of the backgrounds of that class."}} tags=["remove-input"]
+rates = [
+    attacked["in9l"].success().assign(origin=origin)
+    for origin, attacked in attacks.items()
+]
+page.show(
+    charts.success_histograms(pd.concat(rates), CLASS_NAMES),
+    "Attack success rate of each background, by its class, after training on IN-9L.",
+)
+
+# %% mystnb={"image": {"alt": "A grid of background pictures: nine rows, one for each class, and up to five columns, the strongest first. Below each picture stands its attack success rate in percent."}} tags=["remove-input"]
+style.use("jpeg")
+best = (
+    attacks.get(study.origin, attacks[first])["in9l"].best(5)
+    if study.has_images
+    else {}
+)
+columns = min(map(len, best.values()), default=0)
+best = {name: part.head(columns) for name, part in best.items()}
+page.show(
+    pictures.picture_grid(
+        adversarial_backgrounds.pictures_of(study, best),
+        [f"rank {rank}" for rank in range(1, columns + 1)],
+        {
+            name: [f"{value:.0f} %" for value in part["value"]]
+            for name, part in best.items()
+        },
+    ),
+    """
+    The strongest backgrounds of each class among the images on this machine, with their
+    attack success rates after training on IN-9L.
+    """,
+) if best else None
+
+# %% tags=["remove-input"]
+page.say(study.describe())
+
 # %% [markdown]
-# ## Where we differ, and why
-#
-# - **More vulnerable with fewer backgrounds.** Our networks for photographs are fooled on {glue:text}`record_targeted` % of the
-#   objects with {glue:text}`record_backgrounds:,` backgrounds, more than the paper's with {glue:text}`paper_backgrounds:,`
-#   ({glue:text}`paper_targeted:.1f` %). The number of backgrounds is not the reason, for it works the other way.
-# - **Weaker classifiers.** Being wrong looks like being vulnerable. With a classifier that always gives the same answer,
-#   eight in nine objects are vulnerable by either rule, whatever the background. The paper's classifier names
-#   {glue:text}`paper_accuracy:.1f` % of the whole images rightly, ours {glue:text}`record_accuracy` %. But of the objects that
-#   ours name rightly on Original {glue:text}`record_if_right` % are vulnerable, so that plain errors explain little.
-#   A classifier that is less sure of its right answers may still be easier to fool; that we have not measured.
-# - **A weak target.** The backgrounds of the weakest class of our photographs, {glue:text}`weakest_name`, turn
-#   {glue:text}`weakest` % of the other objects into it. In the paper those of the same class turn
-#   {glue:text}`paper_same_target:.0f` %, and no class fewer than {glue:text}`paper_weakest:.0f` %. In our photographs this class
-#   is {glue:text}`weakest_is` alone, and has few backgrounds. {doc}`/12_why_we_differ` tries what the number of backgrounds,
-#   detail and training have to do with it.
-# - **Few kinds of things.** Classes of our photographs with but a kind or two ({glue:text}`few_kinds`; see {doc}`/01_dataset`)
-#   have few backgrounds, too. What the tables say of them is about these kinds of backgrounds.
-# - **Objects beyond their box.** Some of the strongest backgrounds of our photographs seem to show the object itself, such as
-#   the pipes of an organ: the object reaches beyond its box. Such a picture is a background only in name.
-# - **Best of many.** The best backgrounds are picked and scored on the same objects, which flatters them; the fewer
-#   objects, the more. In the paper each is scored on {glue:text}`paper_per_background:,.0f` objects, in our record on about
-#   {glue:text}`per_background`, and our five best are those of all folds together. So it is no surprise that most of our five
-#   best are stronger than the paper's.
-# - **IN-9L.** In drawn data every image has a good mask, so IN-9L and Original are the same training set there, and the
-#   two models give the same answers.
-#
-# ## Try it yourself
-#
-# Which rule do fewer backgrounds change more? Compare `ours["in9l"].growth("targeted")` with
-# `ours["in9l"].growth("untargeted")`. For challenge accuracy alone on a model of your own, use
-# `in9.challenge`, which stops at each object's first error.
-#
-# ## Next
-#
-# {doc}`/05_mixed_rand_training`: what becomes of all this when backgrounds tell nothing in training.
+# **Next:** [5 · Training on Mixed-Rand](05_mixed_rand_training.ipynb): what becomes of all this when the backgrounds of the
+# training images say nothing about the class.

@@ -574,7 +574,7 @@ def test_figures_draw_what_a_record_says(records: list[Record], tmp_path: Path) 
         charts.success_histograms(rates.assign(value=0.0), CLASS_NAMES[:2]).savefig(tmp_path / "zero.svg")
         growth = attack.growth().assign(origin="run")
         growth.loc[0, ["low", "high"]] = np.nan
-        curves.vulnerability_growth(growth).savefig(tmp_path / "growth.svg")
+        curves.vulnerability_growth(growth, 4050, {"run": 90.0}).savefig(tmp_path / "growth.svg")
         picture = np.zeros((8, 8, 3), np.uint8)
         grid = pictures.picture_grid({"dog": [picture, picture]}, ["1", "2"], {"dog": ["12 %", "8 %"]})
         grid.savefig(tmp_path / "grid.png")

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import torch
 
-from in9.data.variants import load_pool
+from in9.data.photographs import Illustrations
+from in9.data.variants import compose, load_pool
 from in9.evaluation.adversarial.attacks import Attacks
+from in9.evaluation.adversarial.search import ATTACK_RULES
+from in9.evaluation.estimates import Estimate
+from in9.evaluation.records import Store, from_digits
 from in9.experiments.experiment import Experiment
+from in9.scoring import showcase
+from in9.scoring.score import RESTRICTED
 from in9.study.jobs import jobs_of
-from in9.study.study import Study
+from in9.study.study import NotMeasured, Study
 from in9.training.recipe import IN9L
 
 ATTACKED = (IN9L, "original", "mixed_rand")
@@ -25,6 +32,58 @@ ADVERSARIAL = Experiment(
     },
     Attacks.of_records,
 )
+
+
+def summary(
+    study: Study, attacks: Mapping[str, Attacks], backgrounds: int
+) -> dict[tuple[str, str], Estimate | float | None]:
+    """What there is to know of the models trained on each set: (training set, measure) -> number.
+
+    ``targeted`` and ``untargeted`` vulnerability, ``extrapolated`` to so many backgrounds (in percent), of objects that
+    are ``right`` on Original; ``challenge`` accuracy, and ``accuracy`` on Original.
+    """
+    numbers: dict[tuple[str, str], Estimate | float | None] = {}
+    for train, attack in attacks.items():
+        numbers |= {(train, rule): attack.vulnerable(rule) for rule in ATTACK_RULES}
+        numbers[train, "extrapolated"] = attack.extrapolated(backgrounds)
+        numbers[train, "right"] = attack.vulnerable_if_right()
+        numbers[train, "challenge"] = attack.challenge()
+        numbers[train, "accuracy"] = study.answers(train).accuracy("original")
+    return numbers
+
+
+def answered_pairs(study: Study, illustrations: Illustrations) -> showcase.AnsweredPairs:
+    """What EfficientNet-Lite0 answers to each photograph's object on each background.
+
+    Where the photographs are not here, the project's record of them is read. Raises NotMeasured if there is none.
+    """
+    workspace = study.workspace
+    pairs = showcase.fooled_pairs(illustrations, workspace.committed, workspace.measured)
+    if pairs is not None:
+        return pairs
+    records = Store(workspace.committed).all(showcase.KIND)
+    if not records:
+        raise NotMeasured("There is no record of what was answered to the photographs; `in9 fetch photographs`.")
+    results = records[0].results[RESTRICTED]
+    clean = np.array([not photograph.rest for photograph in illustrations.photographs])
+    classes = np.stack([from_digits(line) for line in results["pairs"]])
+    return showcase.AnsweredPairs(illustrations.labels, clean, from_digits(results["alone"]), classes)
+
+
+def on_backgrounds(illustrations: Illustrations, worst: pd.DataFrame, number: int) -> dict[int, list[np.ndarray]]:
+    """Each background in rows of ``AnsweredPairs.strongest``, then the first objects on it: row -> uint8 [S, S, 3].
+
+    White images take the place of objects that are missing.
+    """
+    pool, pictures = illustrations.pool(), {}
+    for background, objects in zip(worst["background"], worst["objects"], strict=True):
+        rows = torch.tensor(objects[:number])
+        images = torch.cat(
+            [pool.tiles[background][None], compose("mixed_rand", pool, rows, torch.full_like(rows, background))]
+        )
+        white = [np.full_like(illustrations.images[0], 255)] * (number + 1 - len(images))
+        pictures[int(background)] = [*images.permute(0, 2, 3, 1).numpy(), *white]
+    return pictures
 
 
 def pictures_of(study: Study, best: Mapping[str, pd.DataFrame]) -> dict[str, list[np.ndarray]]:

@@ -52,19 +52,23 @@ def lines(
     return figure
 
 
-def vulnerability_growth(frame: pd.DataFrame) -> Figure:
+def vulnerability_growth(frame: pd.DataFrame, wanted: int, extrapolated: Mapping[str, float]) -> Figure:
     """Vulnerable foregrounds against the number of backgrounds that they meet, a line with its band for each origin.
 
     ``frame`` has the columns origin (a key of ``ORIGIN_LOOKS``), backgrounds, value, low and high in percent; low and
-    high may be missing.
+    high may be missing. A dashed line leads on to the ``extrapolated`` value of an origin at the ``wanted`` number.
     """
     figure, axes = new_figure(3.8)
     axis = axes[0, 0]
+    for origin, value in extrapolated.items():
+        last, look = frame[frame["origin"] == origin].sort_values("backgrounds").iloc[-1], ORIGIN_LOOKS[origin]
+        axis.plot([last["backgrounds"], wanted], [last["value"], value], color=look["color"], linestyle="--")
+        axis.plot(wanted, value, markerfacecolor="white", **look | {"label": f"{look['label']}, extrapolated"})
     for look, part in by_look(frame.sort_values("backgrounds"), "origin", ORIGIN_LOOKS):
         _band(axis, part, "backgrounds", look)
         axis.plot(part["backgrounds"], part["value"], markersize=6.5, **look)
     _ticks_across(axis, frame["backgrounds"], logarithmic=True)
-    axis.set(xlabel="number of backgrounds", ylabel="vulnerable foregrounds, %", ylim=(0, 100))
+    axis.set(xlabel="number of backgrounds", ylabel="vulnerable objects, %", ylim=(0, 102))
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
     return figure
