@@ -1,213 +1,436 @@
 # %% [markdown]
-# # Saliency: where does a classifier look?
+# # 6 · Saliency (section 4, figure 6)
+
+# %% tags=["parameters"]
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
+measure: bool = (
+    False  # True: train and measure what is missing; False: show the project's records
+)
+device: str = "auto"  # auto, cpu, cuda or cuda:1
+data: str | None = (
+    None  # folder of a built dataset; this and the following are the profile's unless given
+)
+epochs: int | None = None
+seeds: list[int] | None = None
+architecture: str | None = None
+
+# %% tags=["hide-input"]
+import cv2
+import pandas as pd
+import torch
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+from in9.book.setup import open_study
+from in9.data import photographs
+from in9.data.variants import compose
+from in9.evaluation.saliency import scores
+from in9.evaluation.saliency.maps import saliency_maps
+from in9.experiments import object_focus, verdicts
+from in9.experiments.adversarial_backgrounds import answered_pairs
+from in9.experiments.object_focus import LOOKED_INTO as trained
+from in9.plots import charts, page, pictures, style, tables
+from in9.taxonomy import CLASS_NAMES, TITLES
+
+study = open_study(globals())
+focuses = {
+    origin: looked
+    for origin, source in study.origins.items()
+    if (looked := object_focus.focus(source))
+}
+looked = next(iter(focuses.values()))  # our record on photographs, if there is one
+
+
+def change(method, **options):
+    return looked[method]["mixed_rand"].minus(looked[method]["original"], **options)
+
+
+verdict = verdicts.verdict_on(
+    "A network trained on Mixed-Rand looks more at the object", study
+)
+page.finding(
+    "After training on Mixed-Rand, {raw:.1f} points more of a saliency map lie on the object than after training on Original; "
+    "{beyond:.1f} are left when we allow for maps that only became more central.",
+    paper="two pictures, no number",
+    ours=f"{verdict.ours} points",
+    verdict=verdict.decision,
+    raw=change("gradcam"),
+    beyond=change("gradcam", beyond_swapped=True),
+)
+
+# %% [markdown]
+# ## See it
 #
-# A saliency map says how much each pixel speaks for a class. Of the map of a classifier trained on whole images,
-# {glue:text}`mass_original` % lies on the object; after training on Mixed-Rand, drawn anew, it is {glue:text}`mass_mixed_rand` %.
-# The difference is {glue:text}`mass_difference` points. A part of it comes from maps that are more central in general, as
-# objects are; beyond that, {glue:text}`beyond` points are left. A map that says nothing has {glue:text}`area` % on the object,
-# the object's share of the image. (Grad-CAM at the last stage; at the stage before, {glue:text}`finer_beyond` points are left.
-# In brackets: 95 % interval; the data of this run: {glue:text}`data_name`.)
+# A saliency map says how much each part of an image speaks for a class. Here it shows what a network looks at when it is right,
+# and what it looks at when another background fools it. Even then it may look at the object: what changed is what it makes of it.
+
+# %% mystnb={"image": {"alt": "A grid of pictures with five rows. Each row has a photograph with its object outlined, the map of what speaks for its class, the same object on another background, and the map of what speaks for the wrong answer there. The first maps are bright on the object, the second often beside it."}} tags=["remove-input"]
+style.use("jpeg")
+illustrations, classifier = (
+    photographs.shown(study.workspace.photographs),
+    object_focus.explained_network(),
+)
+fooled = answered_pairs(study, illustrations).fooled().drop_duplicates("label").head(5)
+pool, rows = illustrations.pool(), torch.tensor(fooled["object"].to_list())
+moved = compose("mixed_rand", pool, rows, torch.tensor(fooled["background"].to_list()))
+masks = illustrations.masks[rows]
+maps = saliency_maps(classifier, pool.images[rows], pool.labels[rows], "gradcam")
+maps_moved = saliency_maps(
+    classifier, moved, torch.tensor(fooled["answer"].to_list()), "gradcam"
+)
+mass, mass_moved = (
+    scores.foreground_scores(each, masks).mass for each in (maps, maps_moved)
+)
+shown, words = {}, {}
+for place, row in enumerate(fooled.itertuples()):
+    before, after = (
+        illustrations.images[row.object],
+        moved[place].permute(1, 2, 0).numpy(),
+    )
+    title, answer = CLASS_NAMES[row.label], CLASS_NAMES[row.answer]
+    shown[title] = [
+        pictures.outlined(before, masks[place]),
+        pictures.heated(before, maps[place]),
+        pictures.outlined(after, masks[place]),
+        pictures.heated(after, maps_moved[place]),
+    ]
+    words[title] = [
+        f"answer: {title}",
+        f"{mass[place]:.0%} on object",
+        f"answer: {answer}",
+        f"{mass_moved[place]:.0%} on object",
+    ]
+page.show(
+    pictures.picture_grid(
+        shown,
+        [
+            "photograph",
+            "what speaks for the answer",
+            "on another background",
+            "what speaks for the answer",
+        ],
+        words,
+    ),
+    """
+    Grad-CAM of EfficientNet-Lite0 for its answer, from the last layer, which has 7 × 7
+    pixels: bright is what speaks for the class. Outlined is the object's mask. The
+    photographs are for showing: no claim rests on them. {drawn}{credit}
+    """,
+    drawn="The answers were given to the photographs. " * illustrations.drawn,
+    credit=illustrations.credit([*fooled["object"], *fooled["background"]]),
+)
+
+# %% [markdown]
+# ## How it works
 #
-# ## What the paper did
-#
-# Figure 6 of the paper {cite:p}`xiao2021noise` has saliency maps of two classifiers, trained on Original and on Mixed-Rand,
-# for two images, and concludes that the second highlights more of the object. The finding is one of looking: there is no
-# number, and the method that made the maps is not named.
-#
-# ## What we did
-#
-# We take two methods that are in common use, and turn each map into numbers that the mask decides.
-#
-# **Grad-CAM** {cite:p}`selvaraju2017gradcam` weights the feature maps $f_k$ of a late layer (with $Z$ pixels) by how much
-# they raise the score $S^c$ of class $c$, before the softmax, and keeps what is positive:
+# **Grad-CAM** ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) looks at the feature maps $f_k$ of a late layer, each with
+# $Z$ pixels. It weights each of them by how much it raises the score $S^c$ of a class $c$ (before the softmax), adds them up and keeps
+# what is positive:
 #
 # $$
 # \alpha_k^c = \frac{1}{Z} \sum_{i,j} \frac{\partial S^c}{\partial f_k(i, j)}, \qquad
-# L^c(i, j) = \max\Bigl(0, \sum_k \alpha_k^c f_k(i, j)\Bigr).
+# L^c(i, j) = \max\Bigl(0, \sum_k \alpha_k^c f_k(i, j)\Bigr)
 # $$
 #
-# Our networks end with global average pooling and one linear layer with weights $w_k^c$. At the last layer, then,
-# $\alpha_k^c = w_k^c / Z$, and Grad-CAM is the positive part of the older class activation map, divided by $Z$; a test of
-# this project holds it to that. The grad-cam package {cite:p}`gildenblat2021gradcam` scales every map to run from 0 to 1
-# (it subtracts the least value, too) and enlarges it to the image's size. In this run the map has
-# {glue:text}`side`&nbsp;×&nbsp;{glue:text}`side` pixels before that, which is coarse; so we also take the last layer of the
-# stage before, with {glue:text}`side_finer`&nbsp;×&nbsp;{glue:text}`side_finer`.
-#
-# **The input gradient** is $\sum_\text{colours} |\partial S^c / \partial x|$ at each pixel of the image $x$: noisy, but as
-# fine as the image.
-#
-# In all maps $c$ is the true class, also where the classifier answers another one, so that both classifiers are asked the
-# same question. **Mass on the object** is the share of the map's sum that lies inside the mask. The **pointing game** asks
-# whether the map's maximum lies there; of several maxima, the share that does. A map that says nothing, a map of zeros
-# too, gets the object's share of the image in both. But objects are near the middle, and an enlarged map of few pixels
-# can have its maximum only in some places. So each score is compared with another chance level as well: what the same mask
-# gets from the maps of all the other images. *Beyond other images' maps* means that this level is taken from the score of
-# each classifier first. A classifier whose maps are merely more central gains nothing by it.
+# Many networks end with the mean over all pixels of each map and one linear layer with weights $w_k^c$. Then
+# $\alpha_k^c = w_k^c / Z$ at the last layer, and no gradient is needed: the map is a weighted sum of the feature maps.
 
-# %% tags=["parameters"]
-profile = "control"
-recorded = False
+# %%
+network = classifier.network
+image = torch.from_numpy(illustrations.images[rows[0]]).permute(2, 0, 1)[None] / 255
+pixels = (image - classifier.mean) / classifier.std
+with torch.no_grad():
+    features = network.forward_features(pixels)[0]  # 1,280 maps of 7 x 7 pixels
+    answer = int(network(pixels).argmax())
+weights = network.classifier.weight[
+    answer
+].detach()  # of the one layer after the pooling
+by_hand = torch.einsum("k,kij->ij", weights, features).relu().numpy()
+print(by_hand.round(1))
 
-# %% tags=["hide-input"]
-import pandas as pd
+# %% [markdown]
+# The package [pytorch-grad-cam](https://github.com/jacobgil/pytorch-grad-cam) takes the gradient, enlarges the map to the size of
+# the image and scales it to run from 0 to 1. Enlarged and scaled alike, our map is the same:
 
-import in9
-from in9.evaluation.saliency import scores
-from in9.experiments.object_focus import LOOKED_INTO as trained
-from in9.experiments.object_focus import focus
-from in9.plots import charts, pictures, style, tables
-from in9.taxonomy import CLASS_NAMES, TITLES
+# %%
+library = GradCAM(network, [network.bn2])(pixels, [ClassifierOutputTarget(answer)])[0]
+enlarged = cv2.resize(by_hand, library.shape)
+enlarged = (enlarged - enlarged.min()) / (enlarged.max() - enlarged.min())
+print(f"largest difference of any pixel: {abs(enlarged - library).max():.6f}")
 
+mask = masks[0]
+print(f"mass on the object: {100 * enlarged[mask].sum() / enlarged.sum():.0f} %")
+print(f"share of the image: {100 * mask.mean():.0f} %")
+
+# %% mystnb={"image": {"alt": "Three pictures side by side: a photograph with its object outlined, the coarse map made by hand over it, and the map of the package, which looks the same."}} tags=["remove-input"]
+picture = illustrations.images[rows[0]]
+page.show(
+    pictures.picture_grid(
+        {
+            CLASS_NAMES[fooled["label"].iloc[0]]: [
+                pictures.outlined(picture, mask),
+                pictures.heated(picture, enlarged),
+                pictures.heated(picture, library),
+            ]
+        },
+        ["photograph", "by hand", "by the package"],
+    ),
+    "Grad-CAM of the last layer, by hand and by the package. {credit}",
+    credit=illustrations.credit([int(rows[0])]),
+)
+
+# %% tags=["remove-input"]
+coarse, finer = looked["gradcam"], looked["gradcam_finer"]
+page.say(
+    """
+    Two numbers say how much a map has to do with the object. **Mass on the object** is
+    the share of the map's sum that lies inside the mask. The **pointing game** asks
+    whether the map's maximum lies there. A map that says nothing gets the object's
+    share of the image in both, {area} % on average.
+
+    But objects are near the middle, and many maps are, too. So each mask is also scored
+    with the maps of all the other images. *Beyond other images' maps* means that this
+    score is subtracted. A network whose maps are merely more central gains nothing by
+    it.
+
+    We measure {count:,} test images{folded}. The maps are of the true class, so that
+    both networks are asked the same question. At 64 pixels the last stage has maps of
+    {side} × {side} pixels, so we also take the stage before, with {finer} × {finer},
+    and a second method. The *input gradient* is the absolute gradient of the score at
+    each pixel of the image, added up over the colours: noisy, but as fine as the image.
+    """,
+    area=coarse["original"].mean("area"),
+    count=len(finer["original"].labels),
+    folded=""
+    if finer["original"].folds is None
+    else ", each with the network that was not trained on it",
+    side=coarse["original"].map_side,
+    finer=finer["original"].map_side,
+)
+
+# %% [markdown]
+# ## Evidence
+
+# %% mystnb={"image": {"alt": "A dot plot with one row for the object's share of the image and two rows for each of three methods: the mass on the object after training on Original and after training on Mixed-Rand."}} tags=["remove-input"]
+style.use("svg")
 methods = {
     "gradcam": "Grad-CAM, last stage",
     "gradcam_finer": "Grad-CAM, stage before",
     "gradient": "input gradient",
 }
-study = in9.Study(profile, recorded=recorded)
-runs = {origin: looked for origin, source in study.origins.items() if (looked := focus(source))}
-ours = runs[study.origin]
-coarse, finer = ours["gradcam"], ours["gradcam_finer"]
-tables.glue(
-    mass_original=coarse["original"].mean(),
-    mass_mixed_rand=coarse["mixed_rand"].mean(),
-    mass_difference=coarse["mixed_rand"].minus(coarse["original"]),
-    beyond=coarse["mixed_rand"].minus(coarse["original"], beyond_swapped=True),
-    finer_beyond=finer["mixed_rand"].minus(finer["original"], beyond_swapped=True),
-    area=finer["original"].mean("area"),
-    side=coarse["original"].map_side,
-    side_finer=finer["original"].map_side,
-    data_name=study.profile.name,
+labels = {("gradcam", "area"): "chance: share of the image"}
+labels |= {
+    (method, name): f"{label}: {TITLES[name]}"
+    for method, label in methods.items()
+    for name in trained
+}
+numbers = {
+    origin: {
+        score: object_focus.scores_by_method(each, score)
+        for score in ("mass", "pointing")
+    }
+    for origin, each in focuses.items()
+}
+points = [
+    {"row": label, "origin": origin} | each["mass"][key].in_percent()._asdict()
+    for origin, each in numbers.items()
+    for key, label in labels.items()
+]
+page.show(
+    charts.intervals(
+        pd.DataFrame(points),
+        "row",
+        "value",
+        list(labels.values()),
+        "mass on the object, %",
+    ),
+    "Share of the map's mass on the object, by method and training set; lines are 95 % intervals. The paper has no number.",
 )
-folded = "" if finer["original"].folds is None else " each from the network that was not trained on its fold,"
-tables.markdown(
-    f"{study.describe()} Maps are of {len(finer['original'].labels):,} test images,{folded} as many of each class."
+
+# %% tags=["remove-input"]
+kinds = {
+    "difference": "Mixed-Rand minus Original",
+    "beyond": "the same, beyond other images' maps",
+}
+tables.side_by_side(
+    "mass on the object, points",
+    {
+        (method, kind): f"{title}: {label}"
+        for method, title in methods.items()
+        for kind, label in kinds.items()
+    },
+    {},
+    {origin: each["mass"] for origin, each in numbers.items()},
+    caption="How much more of the map lies on the object after training on Mixed-Rand, drawn anew. Both networks see the same images",
 )
 
 # %% [markdown]
-# {numref}`fig-saliency` shows one image of each class, not chosen by hand, with the maps of both classifiers: Grad-CAM at
-# the stage before the last, and the input gradient. Where Grad-CAM is dark throughout, nothing speaks for the class.
+# ## What could fool us
 
-# %% mystnb={"figure": {"caption": "One test image of each class with the edge of its mask, and maps of the true class by two methods for two classifiers: bright is what speaks for the class.", "name": "fig-saliency"}, "image": {"alt": "A grid of pictures with nine rows, one for each class, and five columns: the image with its object outlined, Grad-CAM of the classifier trained on Original and of that trained on Mixed-Rand, and the input gradients of both."}} tags=["hide-input"]
-style.use("jpeg")
-short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
-if study.compute:
-    recipes = {name: study.profile.recipe_on(name) for name in trained}
-    classifiers = {name: study.classifier(recipe) for name, recipe in recipes.items()}
-    unseen = study.dataset.of_fold(recipes["original"].fold)
-    shown = scores.examples(classifiers, unseen, list(short))
-    grid = pictures.picture_grid(
-        {
-            name: [pictures.outlined(shown.images[row], shown.masks[row])]
-            + [pictures.heated(shown.images[row], maps[row]) for maps in shown.maps.values()]
-            for row, name in enumerate(CLASS_NAMES)
-        },
-        ["image", *(f"{short[method]}\n{TITLES[name]}" for name, method in shown.maps)],
-    )
-else:
-    grid = pictures.no_images()
-grid
+# %% tags=["remove-input"]
+beyond = [change(method, beyond_swapped=True).in_percent().value for method in methods]
+page.say(
+    """
+    - **Central maps.** {raw:.1f} points are gained at the last stage. {central:.1f} of
+      them are gained by other images' maps, too, and so say nothing about the object.
+    - **The method.** The paper does not name the one that it used, so its maps cannot
+      be made again. With our three, what is left beyond other images' maps runs from
+      {low:.1f} to {high:.1f} points. At 64 pixels, Grad-CAM is coarse: the stage before
+      the last gives {finer:.1f} points where the last gives {last:.1f}.
+    - **Wrong answers.** A map of a class that a network does not answer says less. If
+      only images count that both networks name rightly, the change at the last stage is
+      {right} points.
 
-# %% [markdown]
-# {numref}`fig-mass` has the mass on the object by all three kinds of map.
-
-# %% mystnb={"figure": {"caption": "Share of the map's mass on the object, by method and training set, and the object's share of the image; lines are 95 % intervals. The paper has no number.", "name": "fig-mass"}, "image": {"alt": "A dot plot with one row for the object's share of the image and two rows for each of three methods: the mass on the object after training on Original and after training on Mixed-Rand, in our record where there is one and in this run."}} tags=["hide-input"]
-style.use("svg")
-rows = {("gradcam", "area"): "chance: share of the image"}
-rows |= {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained}
-
-
-def frame(origin, looked):
-    means = {(method, name): looked[method][name].mean() for method in methods for name in trained}
-    means |= {("gradcam", "area"): looked["gradcam"]["original"].mean("area")}
-    return pd.DataFrame(
-        [{"row": rows[key], "origin": origin} | mean.in_percent()._asdict() for key, mean in means.items()]
-    )
-
-
-frames = [frame(origin, looked) for origin, looked in runs.items()]
-charts.intervals(pd.concat(frames), "row", "value", list(rows.values()), "mass on the object, %")
-
+    And a map is no proof. It shows where evidence is read off, not what happens without
+    it. [Chapter 3](03_bg_gap.ipynb) changes the background and looks at the answer;
+    that is the stronger test.
+    """,
+    raw=change("gradcam"),
+    central=round(change("gradcam").in_percent().value, 1) - round(beyond[0], 1),
+    low=min(beyond),
+    high=max(beyond),
+    last=beyond[0],
+    finer=beyond[1],
+    right=change("gradcam", both_right=True),
+)
 
 # %% [markdown]
-# ## Paper, record, this run
+# ## Exercise
 #
-# Differences are paired: both classifiers see the same images. The last line of each method counts only images that both
-# classifiers name rightly, for the map of a class that a classifier does not answer says less. First, mass on the object.
+# How much of a mask's score is due to the middle of the image alone? `maps` and `masks` have the maps and masks of the
+# photographs above. Complete the function: score the mask of photograph `row` with the maps of all the *other* photographs, and
+# return the mean.
 
 
-# %% table={"caption": "Share of the map's mass on the object, in percent, by method and training set.", "name": "tab-mass"} tags=["hide-input"]
+# %%
+def mass_on(saliency, mask):
+    return 100 * saliency[mask].sum() / saliency.sum()
+
+
+def mass_swapped(row):
+    others = [other for other in range(len(maps)) if other != row]
+    return 0.0 * len(others)  # your answer here
+
+
+pd.DataFrame(
+    {
+        "own map": [
+            mass_on(saliency, mask) for saliency, mask in zip(maps, masks, strict=True)
+        ],
+        "other maps": [mass_swapped(row) for row in range(len(maps))],
+        "share of the image": 100 * masks.mean((1, 2)),
+    },
+    index=list(shown),
+).round(0)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def mass_swapped(row):
+#     others = [other for other in range(len(maps)) if other != row]
+#     return np.mean([mass_on(maps[other], masks[row]) for other in others])
+# ```
+#
+# Masks near the middle score above their share of the image with any map. The package has this in every record of saliency:
+# `looked["gradcam"]["original"].mean("mass_swapped")`.
+#
+# </details>
+#
+# ## All numbers
+
+# %% tags=["remove-input"]
 kinds = {name: f"trained on {TITLES[name]}" for name in trained}
-kinds |= {f"{name} above": f"{TITLES[name]}, beyond other images' maps, points" for name in trained}
+kinds |= {
+    f"{name} above": f"{TITLES[name]}, beyond other images' maps, points"
+    for name in trained
+}
 kinds |= {
     "difference": "Mixed-Rand minus Original, points",
     "beyond": "the same, beyond other images' maps, points",
     "right": "Mixed-Rand minus Original where both are right, points",
 }
-
-
-def numbers(looked, score):
-    cells = {("gradcam", "area"): looked["gradcam"]["original"].mean("area")}
-    for method, both in looked.items():
-        cells |= {(method, name): both[name].mean(score) for name in trained}
-        cells |= {(method, f"{name} above"): both[name].above_swapped(score) for name in trained}
-        cells[method, "difference"] = both["mixed_rand"].minus(both["original"], score)
-        cells[method, "beyond"] = both["mixed_rand"].minus(both["original"], score, beyond_swapped=True)
-        cells[method, "right"] = both["mixed_rand"].minus(both["original"], score, both_right=True)
-    return cells
-
-
 labels = {("gradcam", "area"): "the object's share of the image"}
-labels |= {(method, kind): f"{methods[method]}: {label}" for method in methods for kind, label in kinds.items()}
+labels |= {
+    (method, kind): f"{methods[method]}: {label}"
+    for method in methods
+    for kind, label in kinds.items()
+}
 tables.side_by_side(
-    "mass on the object, %", labels, {}, {origin: numbers(each, "mass") for origin, each in runs.items()}
+    "mass on the object, %",
+    labels,
+    {},
+    {origin: each["mass"] for origin, each in numbers.items()},
+    caption="Share of the map's mass on the object, in percent, by method and training set",
+    fold=True,
 )
 
-# %% [markdown]
-# Second, the pointing game.
-
-# %% table={"caption": "Pointing game: how often the map's highest point lies on the object, in percent.", "name": "tab-pointing"} tags=["hide-input"]
+# %% tags=["remove-input"]
 tables.side_by_side(
-    "pointing game, %", labels, {}, {origin: numbers(each, "pointing") for origin, each in runs.items()}
+    "pointing game, %",
+    labels,
+    {},
+    {origin: each["pointing"] for origin, each in numbers.items()},
+    caption="Pointing game: how often the map's highest point lies on the object, in percent. Of several such points the share "
+    "that does",
+    fold=True,
 )
 
-# %% [markdown]
-# How many maps were all zero, and so say nothing (no part of the image speaks for the class):
-
-
-# %% table={"caption": "Maps that are zero everywhere, of all that were made.", "name": "tab-empty"} tags=["hide-input"]
-def empties(looked):
-    return {(method, name): both[name].empty for method, both in looked.items() for name in trained}
-
-
+# %% tags=["remove-input"]
 tables.side_by_side(
     "maps of zeros",
-    {(method, name): f"{label}: {TITLES[name]}" for method, label in methods.items() for name in trained},
+    {
+        (method, name): f"{label}: {TITLES[name]}"
+        for method, label in methods.items()
+        for name in trained
+    },
     {},
-    {origin: empties(looked) for origin, looked in runs.items()},
+    {
+        origin: {
+            (method, name): each[method][name].empty
+            for method in methods
+            for name in trained
+        }
+        for origin, each in focuses.items()
+    },
+    caption="Maps that are zero everywhere, of all that were made: no part of the image speaks for the class",
+    fold=True,
+)
+
+# %% mystnb={"image": {"alt": "A grid of pictures with nine rows, one for each class: the image with its object outlined, Grad-CAM after training on Original and on Mixed-Rand, and the input gradients of both."}} tags=["remove-input"]
+style.use("jpeg")
+short = {"gradcam_finer": "Grad-CAM", "gradient": "gradient"}
+gallery = None
+if study.compute:
+    recipes = {name: study.profile.recipe_on(name) for name in trained}
+    classifiers = {name: study.classifier(recipe) for name, recipe in recipes.items()}
+    unseen = scores.examples(
+        classifiers, study.dataset.of_fold(recipes["original"].fold), list(short)
+    )
+    gallery = page.show(
+        pictures.picture_grid(
+            {
+                name: [pictures.outlined(unseen.images[row], unseen.masks[row])]
+                + [
+                    pictures.heated(unseen.images[row], each[row])
+                    for each in unseen.maps.values()
+                ]
+                for row, name in enumerate(CLASS_NAMES)
+            },
+            [
+                "image",
+                *(f"{short[method]}\n{TITLES[name]}" for name, method in unseen.maps),
+            ],
+        ),
+        "A test image of each class, not chosen by hand, with maps of the true class by two methods for the two networks trained here.",
+    )
+gallery
+
+# %% tags=["remove-input"]
+page.say(
+    f"{study.describe()} The paper's second network saw backgrounds that were drawn once; ours saw them drawn anew. Masks come from "
+    "GrabCut, and what a map has on a part of the object that the mask misses counts as background."
 )
 
 # %% [markdown]
-# ## Where we differ, and why
-#
-# - **Backgrounds.** The paper's second classifier saw backgrounds that were drawn once, ours saw them drawn anew. The paper
-#   gives no number, so none of ours stands beside it.
-# - **Method.** The paper's is unknown, so its maps cannot be made again. Where our methods disagree, the finding depends on
-#   the method, and should be read so.
-# - **Coarse maps.** A ResNet-50 at 224 pixels has Grad-CAM maps of 7 × 7 pixels; where the images are smaller, the maps are
-#   coarser. The receptive field of a pixel in a late layer spans most of the image, so a map can be bright where nothing
-#   stands.
-# - **No proof of cause.** A map shows where evidence is read off, not what happens without it. {doc}`/03_bg_gap` changes the
-#   background and looks at the answer; that is the stronger test.
-# - **Masks.** They come from GrabCut for photographs. Bad masks are left out ({doc}`/01_dataset`), but others still miss small
-#   parts of an object; what a map has there counts as background.
-#
-# ## Try it yourself
-#
-# Does it matter which class is asked for? Measure the maps of the predicted class:
-# `jobs_of(study.profile, "saliency", study.profile.recipes_on(trained), **study.profile.saliency, of="predicted")` has the
-# jobs, `study.measure` runs them and `study.find` gives the record of each. Or take other test images in {numref}`fig-saliency` with
-# `scores.examples(classifiers, study.dataset, number=3)`.
-#
-# ## Next
-#
-# {doc}`/07_fine_grained`: which images need their background, and which are misled by it.
+# **Next:** [7 · A fine-grained look](07_fine_grained.ipynb): which images need their background, and which are misled by it.

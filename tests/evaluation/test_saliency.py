@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from trial_study import PROFILE, open_study
@@ -175,6 +177,20 @@ def test_target_layers() -> None:
     assert target_layer(model) is model.network.layer4[-1]
     assert target_layer(model, finer=True) is model.network.layer3[-1]
     assert saliency_maps(model, some_images(2, 64), torch.tensor([0, 1])).shape == (2, 64, 64)
+
+
+def test_in_an_efficientnet_gradcam_is_the_weighted_sum_of_the_last_maps() -> None:
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=9).eval()
+    model, images, label = Classifier(network).eval(), some_images(1, 64), 4
+    assert target_layer(model) is network.bn2 and map_side(model, images, "gradcam") == 2
+    with torch.no_grad():
+        features = network.forward_features((images / 255 - model.mean) / model.std)[0]
+    by_hand = torch.einsum("k,kij->ij", network.classifier.weight[label], features).relu().detach().numpy()
+    enlarged = cv2.resize(by_hand - by_hand.min(), (64, 64))
+    (saliency,) = saliency_maps(model, images, torch.tensor([label]))
+    assert np.allclose(enlarged / enlarged.max(), saliency, atol=1e-4)
+    with pytest.raises(In9Error, match="last layer of timm's EfficientNets"):
+        target_layer(model, finer=True)
 
 
 def test_an_unknown_network_is_a_clear_error() -> None:

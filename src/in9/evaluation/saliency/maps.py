@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from in9.errors import In9Error, unknown
@@ -19,20 +20,23 @@ BATCH_SIZE = 128
 
 
 def target_layer(classifier: Classifier, finer: bool = False) -> nn.Module:
-    """The layer that Grad-CAM looks at: the last block before the pooling, of our small networks or of a ResNet.
+    """The last layer before the pooling, at which Grad-CAM looks: of our small networks, ResNets and EfficientNets.
 
-    ``finer`` takes the last block of the stage before, whose maps have twice as many pixels a side. Raises In9Error
-    for other networks.
+    ``finer`` takes the last block of the stage before, whose maps have twice as many pixels a side. Raises In9Error for
+    other networks, and for an EfficientNet then.
     """
     network = classifier.network
     if isinstance(network, SmallResNet):
         blocks = len(network.stages) // 4
         return network.stages[-1 - blocks if finer else -1]
+    if isinstance(network, EfficientNet) and not finer:  # its earlier blocks end without an activation
+        return network.bn2
     stage = getattr(network, "layer3" if finer else "layer4", None)
     if not isinstance(stage, nn.Sequential) or len(stage) == 0:
         raise In9Error(
-            f"Grad-CAM does not know which layer of a {type(network).__name__} to look at; it knows the small networks "
-            "and the ResNets. Use the method 'gradient', which works for any network."
+            f"Grad-CAM does not know which layer of a {type(network).__name__} to look at; it knows the small "
+            "networks, ResNets, and the last layer of timm's EfficientNets. Use the method 'gradient', which works "
+            "for any network."
         )
     return stage[-1]
 
