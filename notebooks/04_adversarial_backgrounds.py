@@ -79,10 +79,15 @@ page.show(
             for row, title in titles.items()
         },
     ),
-    "The strongest background of each of five classes, and objects that it fools: the right class, then the answer of "
-    "EfficientNet-Lite0, a network trained on all of ImageNet. An object counts if the network names it rightly in its own "
-    "photograph; a background counts if nothing of its class is left in it. The photographs are for showing: no claim rests on "
-    f"them. {'The answers were given to the photographs. ' * illustrations.drawn}{illustrations.credit(used)}",
+    """
+    The strongest background of each of five classes, and objects that it fools: the right
+    class, then the answer of EfficientNet-Lite0, a network trained on all of ImageNet. An
+    object counts if the network names it rightly in its own photograph; a background
+    counts if nothing of its class is left in it. The photographs are for showing: no claim
+    rests on them. {drawn}{credit}
+    """,
+    drawn="The answers were given to the photographs. " * illustrations.drawn,
+    credit=illustrations.credit(used),
 )
 
 # %% [markdown]

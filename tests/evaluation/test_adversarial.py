@@ -19,6 +19,7 @@ from trial_study import PROFILE, open_study
 
 mpl.use("Agg")
 
+from in9.data import photographs
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, load_pool
 from in9.evaluation.adversarial.attacks import Attacks
@@ -36,10 +37,12 @@ from in9.evaluation.adversarial.pairs import (
 from in9.evaluation.adversarial.search import ATTACK_RULES, Search
 from in9.evaluation.estimates import wilson
 from in9.evaluation.records import Record, Store, from_digits
+from in9.experiments import adversarial_backgrounds
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL, ATTACKED
 from in9.files import plain
 from in9.plots import charts, curves, pictures, style
-from in9.study.study import NotMeasured
+from in9.scoring import showcase
+from in9.study.study import NotMeasured, Study
 from in9.study.workspace import Workspace
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.recipe import IN9L
@@ -579,6 +582,31 @@ def test_figures_draw_what_a_record_says(records: list[Record], tmp_path: Path) 
         grid = pictures.picture_grid({"dog": [picture, picture]}, ["1", "2"], {"dog": ["12 %", "8 %"]})
         grid.savefig(tmp_path / "grid.png")
         assert [axis.get_xlabel() for axis in grid.axes] == ["12 %", "8 %"]
+
+
+def test_backgrounds_are_shown_with_the_objects_that_they_fool(tmp_path: Path) -> None:
+    painted = photographs.painted(32)
+    labels, number = painted.labels, len(painted)
+    answers = np.tile(labels[:, None], number)
+    answers[:3, -1] = labels[-1]  # the last background fools the first three objects
+    pairs = showcase.AnsweredPairs(labels, np.ones(number, bool), labels, answers)
+    shown = adversarial_backgrounds.on_backgrounds(painted, pairs.strongest(), number=4)
+    assert list(shown) == [number - 1]
+    background, *objects, white = shown[number - 1]
+    for row, image in enumerate(objects):
+        mask = painted.masks[row]
+        assert np.array_equal(image[mask], painted.images[row][mask])
+        assert np.array_equal(image[~mask], background[~mask])
+    assert (white == 255).all()
+    with pytest.raises(NotMeasured, match="in9 fetch photographs"):
+        adversarial_backgrounds.answered_pairs(open_study(Workspace(tmp_path), PROFILE, recorded=True), painted)
+
+
+def test_the_projects_record_of_photographs_is_read_without_them() -> None:
+    study, painted = Study("tiny", recorded=True), photographs.painted(32)
+    pairs = adversarial_backgrounds.answered_pairs(study, painted)
+    assert np.array_equal(pairs.labels, painted.labels) and pairs.classes.shape == (len(painted),) * 2
+    assert not pairs.clean.all() and len(pairs.fooled()) > 5
 
 
 def test_a_study_groups_the_attacks_by_training_set(records: list[Record], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from in9.data import photographs
 from in9.data.dataset import Dataset
 from in9.data.variants import draw_backgrounds, load_pool
 from in9.evaluation.predictions import TEST_SETS, Model, Predictions
@@ -27,6 +28,7 @@ from in9.experiments.fine_grained import (
     paths,
     shares,
 )
+from in9.scoring import showcase
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -210,6 +212,36 @@ def test_predictions_on_other_images_have_no_pictures(dataset: Dataset) -> None:
     other = replace(predictions_on(labels, dict.fromkeys(ASPECTS.values(), labels[None])), models=(Model({"seed": 0}),))
     with pytest.raises(ValueError, match="the predictions are of 9 images"):
         fine_grained.examples(other, dataset)
+
+
+def test_required_images_are_counted_on_backgrounds_of_other_classes() -> None:
+    labels = np.array([0, 0, 1, 1])
+    wrong = 1 - labels
+    classes = {"original": labels[None], "mixed_rand": np.array([[1, 0, 1, 1]]), "only_bg_t": wrong[None]}
+    models = predictions_on(labels, classes)
+    assert np.isnan(fine_grained.required_on_other_classes(models))
+    known = replace(models, backgrounds={"mixed_rand": np.array([[2, 1, 0, 2]])})  # the second and fourth are own
+    assert fine_grained.required_on_other_classes(known) == 0.5
+    assert shares(known)["required"].value == 0.25
+
+
+def test_photographs_fall_into_the_categories_of_their_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = photographs.painted(32)
+    labels, number = painted.labels, len(painted)
+    wrong = np.tile(((labels + 1) % 9)[:, None], number)
+    pairs = showcase.AnsweredPairs(labels, np.arange(number) > 0, labels, wrong)
+    drawn = fine_grained.of_illustrations(painted, pairs)
+    assert set(drawn["category"]) == {""} and sorted(drawn["label"]) == list(range(9))
+    shown, words = fine_grained.three_pictures(painted, drawn.head(2))
+    assert [len(images) for images in shown.values()] == [3, 3] and list(words.values()) == [[""] * 3] * 2
+
+    background = np.where(labels == 3, labels, 8)
+    monkeypatch.setattr(showcase, "answers", lambda images: showcase.Answers(background, background, background))
+    looked = fine_grained.of_illustrations(replace(painted, drawn=False), pairs)
+    expected = np.where(np.isin(looked["label"], (3, 8)), "BG Required", "BG+FG Required")
+    assert looked["category"].tolist() == expected.tolist() and 0 not in set(looked["row"]) | set(looked["background"])
+    _, words = fine_grained.three_pictures(painted, looked[looked["label"] == 3])
+    assert words == {"BG Required reptile": ["✓ reptile", "✗ carnivore", "✓ reptile"]}
 
 
 # --- figures ----------------------------------------------------------------------------------------------------

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike
 
 from in9.data.dataset import Dataset
+from in9.data.photographs import Illustrations
 from in9.data.variants import compose, draw_backgrounds, load_pool
 from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions
+from in9.scoring import showcase
 from in9.seeds import uniforms
+from in9.taxonomy import CLASS_NAMES
 
 ASPECTS = {"full": "original", "foreground": "mixed_rand", "background": "only_bg_t"}
 """What stands for the whole image, its foreground and its background: the test sets of the three predictions."""
@@ -107,6 +111,16 @@ def balance(models: Predictions) -> tuple[Estimate, Estimate]:
     return left, models.difference(ASPECTS["full"], ASPECTS["foreground"])
 
 
+def required_on_other_classes(models: Predictions) -> float:
+    """The class-balanced share of Required images on backgrounds of other classes; NaN if those are not known."""
+    labels, backgrounds = models.labels[ASPECTS["foreground"]], models.backgrounds.get(ASPECTS["foreground"])
+    if backgrounds is None:
+        return float("nan")
+    required = np.isin(of_model(models), [_ORDER.index(name) for name in REQUIRED]).mean(axis=0)
+    foreign = labels[backgrounds] != labels
+    return float(np.mean([required[foreign & (labels == label)].mean() for label in np.unique(labels)]))
+
+
 def paths(models: Predictions) -> pd.DataFrame:
     """The eight ways through right and wrong: full, foreground, background (bool), category, share (balanced)."""
     parts = [models.correct(test) for test in ASPECTS.values()]
@@ -153,3 +167,49 @@ def examples(
                 pictures.append((image[0].permute(1, 2, 0).numpy(), predicted, int(labels[row])))
         result[category] = pictures + [None] * (len(ASPECTS) * number - len(pictures))
     return result
+
+
+def marked(answer: int, label: int) -> str:
+    """An answer in words, with a tick if it is right."""
+    return f"{'✓' if answer == label else '✗'} {CLASS_NAMES[answer]}"
+
+
+def of_illustrations(illustrations: Illustrations, pairs: showcase.AnsweredPairs, draws: int = 8) -> pd.DataFrame:
+    """The categories of photographs by EfficientNet-Lite0, one photograph of each class in each category.
+
+    Each object is seen on so many random backgrounds of other classes; photographs in whose background more of their
+    class is left are not used. Columns row and background (of the illustrations), label, category, and the classes
+    answered: full, foreground, alone. Where there are no photographs or no network, the category is empty.
+    """
+    pool, labels, rows = illustrations.pool(), illustrations.labels, np.arange(len(illustrations))
+    drawn = [draw_backgrounds(ASPECTS["foreground"], pool, seed)[0].numpy() for seed in range(draws)]
+    frame = pd.concat([pd.DataFrame({"row": rows, "background": each}) for each in drawn], ignore_index=True)
+    frame["label"] = labels[frame["row"]]
+    clean = pairs.clean[frame["row"]] & pairs.clean[frame["background"]]
+    frame = frame[clean & (labels[frame["background"]] != frame["label"])]
+    answered = None if illustrations.drawn else showcase.answers(pool.tiles)
+    if answered is None:
+        return frame.assign(category="").drop_duplicates("label")
+    row, background = frame["row"].to_numpy(), frame["background"].to_numpy()
+    frame = frame.assign(full=pairs.alone[row], foreground=pairs.classes[row, background], alone=answered.classes[row])
+    numbers = categories(*(frame[part] == frame["label"] for part in ("full", "foreground", "alone")))
+    frame["category"] = pd.Categorical.from_codes(numbers, list(CATEGORIES.values()))
+    return frame.sort_values("category", kind="stable").drop_duplicates(["category", "label"])
+
+
+def three_pictures(
+    illustrations: Illustrations, looked: pd.DataFrame
+) -> tuple[dict[str, list[np.ndarray]], dict[str, list[str]]]:
+    """Whole image, object on its random background, and background alone, of rows of ``of_illustrations``.
+
+    By a name for each: pictures uint8 [S, S, 3], and words to stand below them.
+    """
+    pool, shown, words = illustrations.pool(), {}, {}
+    for row in looked.itertuples():
+        mixed = compose(ASPECTS["foreground"], pool, torch.tensor([row.row]), torch.tensor([row.background]))[0]
+        name = f"{row.category} {CLASS_NAMES[row.label]}"
+        images = (pool.images[row.row], mixed, pool.tiles[row.row])
+        shown[name] = [image.permute(1, 2, 0).numpy() for image in images]
+        answered = (row.full, row.foreground, row.alone) if row.category else ()
+        words[name] = [marked(answer, row.label) for answer in answered] or [""] * len(images)
+    return shown, words
