@@ -86,11 +86,11 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# With $m$ the mask of an image $x$, one on the object and zero elsewhere, a mixed image takes each pixel from one of
-# two images:
+# Let $x$ be an image, $m$ its mask, which is one on the object and zero elsewhere, and $t$ the Only-BG-T of another
+# image $y$. A mixed image takes each pixel from $x$ or from $t$:
 #
 # $$
-# \text{Mixed}(x, y) = m \odot x + (1 - m) \odot \text{Only-BG-T}(y)
+# \text{mixed} = m \odot x + (1 - m) \odot t
 # $$
 #
 # Here is Only-BG-T: the largest strip of the image beside the box is repeated like tiles, and the tiles fill the box.
@@ -104,7 +104,7 @@ strip = max(strips, key=np.size)
 height, width = strip.shape[:2]
 tiles = np.tile(strip, (224 // height + 1, 224 // width + 1, 1))
 
-background = other.copy()
+background = other.copy()  # it will be t
 background[top:bottom, left:right] = tiles[top:bottom, left:right]
 
 # %% [markdown]
@@ -117,8 +117,9 @@ mixed = np.where(mask[..., None], photo, background)
 # %% mystnb={"image": {"alt": "Four pictures: the object's image, the other image, the other image with its box filled by tiles, and the object on those tiles."}} tags=["remove-input"]
 page.show(
     pictures.picture_grid(
-        {"": [photo, other, background, mixed]}, ["x", "y", "Only-BG-T of y", "mixed"]
-    )
+        {"": [photo, other, background, mixed]}, ["x", "y", "t", "mixed"]
+    ),
+    illustrations.credit([turtle, water]),
 )
 
 # %% [markdown]
@@ -238,7 +239,8 @@ page.say(
 only_fg = photo  # your answer here
 no_fg = photo  # your answer here
 
-page.show(pictures.picture_grid({"": [only_fg, no_fg]}, ["Only-FG", "No-FG"]))
+grid = pictures.picture_grid({"": [only_fg, no_fg]}, ["Only-FG", "No-FG"])
+page.show(grid, illustrations.credit([turtle]))
 
 # %% [markdown]
 # <details><summary>Solution</summary>

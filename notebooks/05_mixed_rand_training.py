@@ -81,15 +81,15 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# The network is trained as always; only its images are others. Let $x$ be an image with mask $m$ and class $c$, and $y$
-# a random image, of which the background is taken. Training looks for weights $\theta$ of the network $f_\theta$ that
-# make the loss $\ell$ small:
+# The network is trained as always; only its images are others. Let $x$ be an image with mask $m$ and class $c$, and $t$
+# the Only-BG-T of a random image. The network sees $\tilde x = m \odot x + (1 - m) \odot t$. Training looks for weights
+# $\theta$ of the network $f_\theta$ that make the loss $\ell$ small:
 #
 # $$
-# \sum_{(x, c)} \mathbb{E}_{y} \; \ell\bigl(f_\theta(m \odot x + (1 - m) \odot \text{Only-BG-T}(y)),\; c\bigr) \to \min_\theta
+# \sum_{(x, c)} \mathbb{E}_{t} \; \ell\bigl(f_\theta(\tilde x), c\bigr) \to \min_\theta
 # $$
 #
-# Drawn once, a single $y$ for each object stands for the expectation $\mathbb{E}_y$; drawn anew, it is another in each
+# Drawn once, a single $t$ for each object stands for the expectation $\mathbb{E}_t$; drawn anew, it is another in each
 # epoch. First comes the class of the background, each of the nine with equal chance, then an image of that class. A
 # background then says nothing about the object, and there is nothing to learn from it. Here is a training batch of four
 # objects:
