@@ -53,9 +53,15 @@ verdict = verdicts.verdict_on(
     "The better a network is on ImageNet, the smaller is its BG-Gap", study
 )
 ours = next((scores for scores in reversed(scored.values()) if len(scores) > 2), [])
-repeats = (
-    300 if ours else 0
-)  # without networks of ours there are no photographs to draw
+repeats = 300 if ours else 0  # without networks of ours nothing is drawn anew
+answers = [score.predictions() for score in ours]
+accuracies = [benchmark_progress.top1_of(score.record) for score in ours]
+labels = answers[0].labels["mixed_same"] if ours else np.arange(9)
+lost = [
+    100.0 * models.correct("mixed_same")[0, 0]
+    - 100.0 * models.correct("mixed_rand")[0, 0]
+    for models in answers
+]
 slope_of_many = network_lines.slopes(many)["bg_gap"]
 page.finding(
     "With each point of accuracy on ImageNet the BG-Gap of {networks} published networks {falls} by {size:.2f} points: "
@@ -97,49 +103,31 @@ published_chart.chart(many)
 b, a = np.polyfit(many["imagenet"], many["value"], deg=1)
 r = np.corrcoef(many["imagenet"], many["value"])[0, 1]
 
-print(
-    f"{len(many)} networks: BG-Gap = {a:.1f} {b:+.2f} * accuracy, correlation {r:.2f}"
-)
+print(f"BG-Gap = {a:.1f} {b:+.2f} * accuracy; correlation {r:.2f}")
 
 # %% [markdown]
 # All networks of such a line are tested on the same photographs. Does luck with the photographs move the line? We draw the
 # photographs of our own networks anew, with repetition: the same for all networks, as in a real test, or others for each.
 
 # %%
-answers = [score.predictions() for score in ours]
-lost = [
-    100.0 * models.correct("mixed_same")[0, 0]
-    - 100.0 * models.correct("mixed_rand")[0, 0]
-    for models in answers
-]
-accuracies = [benchmark_progress.top1_of(score.record) for score in ours]
+classes = [np.flatnonzero(labels == label) for label in range(9)]
 rng = np.random.default_rng(0)
 
 
-def photographs():
-    labels = answers[0].labels["mixed_same"]
-    return [
-        rng.choice(np.flatnonzero(labels == label), np.sum(labels == label))
-        for label in range(9)
-    ]
+def draw():  # as many photographs of each class as there are, with repetition
+    return [rng.choice(rows, len(rows)) for rows in classes]
 
 
-def line(drawn):
-    gaps = [
-        np.mean([of_network[rows].mean() for rows in classes])
-        for of_network, classes in zip(lost, drawn, strict=True)
-    ]
-    return {
-        "slope": np.polyfit(accuracies, gaps, deg=1)[0],
-        "mean BG-Gap": np.mean(gaps),
-    }
+def line(draws):  # `lost` has the points that each photograph costs each network
+    gaps = []
+    for of_network, drawn in zip(lost, draws, strict=True):
+        gaps.append(np.mean([of_network[rows].mean() for rows in drawn]))
+    return {"slope": np.polyfit(accuracies, gaps, 1)[0], "mean gap": np.mean(gaps)}
 
 
-shared = pd.DataFrame([line([photographs()] * len(lost)) for _ in range(repeats)])
-apart = pd.DataFrame([line([photographs() for _ in lost]) for _ in range(repeats)])
-pd.DataFrame(
-    {"same photographs for all": shared.std(), "others for each network": apart.std()}
-).round(2)
+shared = pd.DataFrame([line([draw()] * len(lost)) for _ in range(repeats)]).std()
+apart = pd.DataFrame([line([draw() for _ in lost]) for _ in range(repeats)]).std()
+pd.DataFrame({"same photographs": shared, "others for each": apart}).round(2)
 
 # %% [markdown]
 # The numbers are standard deviations in points. Photographs that all networks share lift or lower all points together. That
@@ -261,9 +249,8 @@ def slope_of(networks):
     return 0.0 * len(networks)  # your answer here
 
 
-pd.Series({data: slope_of(networks) for data, networks in many.groupby("data")}).round(
-    2
-)
+by_data = {data: slope_of(networks) for data, networks in many.groupby("data")}
+pd.Series(by_data).round(2)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -303,11 +290,11 @@ tables.table(
 # %% mystnb={"image": {"alt": "Some three hundred points in three colours: networks trained on ImageNet-1k, on ImageNet-21k and on larger data. All fall from the upper left to the lower right; those trained on more data lie furthest right and lowest."}} tags=["remove-input"]
 kinds = {name: name.partition(" (")[0] for name in many["data"].unique()}
 colours = dict(zip(kinds.values(), ("#0072b2", "#d55e00", "#009e73"), strict=True))
-by_data = many.assign(series=many["data"].map(kinds))
+coloured = many.assign(series=many["data"].map(kinds))
 lines_by_data = pd.concat(
     [
         network_lines.bands(part).assign(series=name)
-        for name, part in by_data.groupby("series")
+        for name, part in coloured.groupby("series")
     ]
 )
 kind_looks = {
@@ -316,7 +303,7 @@ kind_looks = {
 }
 page.show(
     curves.scatter(
-        {"": (by_data, lines_by_data)},
+        {"": (coloured, lines_by_data)},
         "imagenet",
         "accuracy on ImageNet, %",
         "BG-Gap, points",

@@ -68,23 +68,17 @@ page.finding(
 # its answer counts as the class that the group belongs to. With up to two groups for each class:
 
 # %%
-kinds = image_counts.imagenet_classes(
-    record
-)  # the ImageNet classes that our photographs are of
-level = 2
-rows = [
-    {
-        "class": name,
-        "group": place * min(level, len(members)) // len(members),
-        "of": member,
-    }
-    for name, members in kinds.items()
-    for place, member in enumerate(members)
-]
-groups = pd.DataFrame(rows).groupby(["class", "group"], sort=False)["of"].agg(", ".join)
+kinds = image_counts.imagenet_classes(record)  # which ImageNet classes we have
+most = 2
+groups = {}
+for name, members in kinds.items():
+    number = min(most, len(members))
+    for place, member in enumerate(members):
+        groups.setdefault((name, place * number // len(members)), []).append(member)
+
 print(len(groups), "training classes in place of", len(kinds))
-for (name, _), members in groups.head(6).items():
-    print(f"{name}: {members}")
+for (name, group), members in list(groups.items())[:6]:
+    print(f"{name} {group}: {', '.join(members)}")
 
 # %% [markdown]
 # *More images.* Networks are trained on a part of the images and on all of them. Part of the images is seen more often, so that
@@ -104,21 +98,14 @@ for (name, _), members in groups.head(6).items():
 # %%
 def gap(models):
     labels = models.labels["mixed_same"]
-    on_same, on_random = (
-        models.classes[test] == labels for test in ("mixed_same", "mixed_rand")
-    )
-    lost = on_same.mean(axis=(0, 1)) - on_random.mean(
-        axis=(0, 1)
-    )  # of each object, over networks and draws
+    on_same, on_random = (models.correct(test) for test in ("mixed_same", "mixed_rand"))
+    # of each object, over networks and draws
+    lost = on_same.mean(axis=(0, 1)) - on_random.mean(axis=(0, 1))
     return 100 * np.mean([lost[labels == label].mean() for label in range(9)])
 
 
-pd.Series(
-    {
-        f"{classes} training classes": gap(models)
-        for classes, models in finer[study.origin].items()
-    }
-).round(1)
+trained_on = finer[study.origin].items()
+pd.Series({f"{number} classes": gap(models) for number, models in trained_on}).round(1)
 
 # %% [markdown]
 # ## Evidence

@@ -20,12 +20,9 @@ import pandas as pd
 
 from in9.book.setup import open_study
 from in9.experiments import masks_and_sizes, paper, why_pretrained, why_we_differ
-from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.masks_and_sizes import CHANGED_MASKS, MASK_CHANGES, SIZE_BINS
-from in9.experiments.why_we_differ import EVERY_BACKGROUND, LEVELS, SUSPECTS
+from in9.experiments.why_we_differ import LEVELS
 from in9.plots import charts, curves, page, style, tables
-from in9.taxonomy import CLASS_NAMES, TITLES
-from in9.training.recipe import IN9L
 
 study = open_study(globals())
 sources = study.origins
@@ -71,11 +68,9 @@ page.finding(
 # on Mixed-Same and Mixed-Rand.
 
 # %%
-# the share of each photograph that is object, in our test images and in ImageNet's validation images
-areas, labels = (
-    masks_and_sizes.areas_of(MASK_CHANGES.read(record)[CHANGED_MASKS]),
-    original.labels["mixed_same"],
-)
+labels = original.labels["mixed_same"]
+# The share of each photograph that is object, in our test images and in ImageNet's
+areas = masks_and_sizes.areas_of(MASK_CHANGES.read(record)[CHANGED_MASKS])
 their_areas, their_labels = masks_and_sizes.imagenet_areas(record) or (areas, labels)
 
 
@@ -86,16 +81,11 @@ def balanced(labels):  # every class counts the same
 ours = np.histogram(areas, SIZE_BINS, weights=balanced(labels))[0]
 imagenets = np.histogram(their_areas, SIZE_BINS, weights=balanced(their_labels))[0]
 ratio = (imagenets / ours)[np.digitize(areas, SIZE_BINS[1:-1])]
-lost = 100 * (
-    original.correct("mixed_same").mean(axis=(0, 1))
-    - original.correct("mixed_rand").mean(axis=(0, 1))
-)
-print(
-    f"our photographs as they are:         {np.sum(balanced(labels) * lost):.1f} points"
-)
-print(
-    f"with objects as large as ImageNet's: {np.sum(balanced(labels) * ratio * lost):.1f} points"
-)
+
+same, rand = (original.correct(test) for test in ("mixed_same", "mixed_rand"))
+lost = 100 * (same.mean(axis=(0, 1)) - rand.mean(axis=(0, 1)))
+print(f"as they are:   {np.sum(balanced(labels) * lost):.1f} points")
+print(f"like ImageNet: {np.sum(balanced(labels) * ratio * lost):.1f} points")
 
 # %% [markdown]
 # ## Evidence
@@ -274,12 +264,8 @@ def gap_between(low, high):
     return 0.0 * kept.mean()  # your answer here
 
 
-pd.Series(
-    {
-        f"{low:g} to {high:g}": gap_between(low, high)
-        for low, high in ((0, 1), (0, 0.2), (0.5, 1))
-    }
-).round(1)
+sizes = {"all": (0, 1), "small": (0, 0.2), "large": (0.5, 1)}
+pd.Series({name: gap_between(*ends) for name, ends in sizes.items()}).round(1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -375,107 +361,45 @@ page.show(
     "Accuracy on whole images of the same networks; lines are 95 % intervals.",
 )
 
+
 # %% tags=["remove-input"]
+def of_all(rows_of):
+    """The rows of each origin, with its name."""
+    return [
+        row | {"of": tables.ORIGIN_TITLES[origin]}
+        for origin, source in sources.items()
+        for row in rows_of(source)
+    ]
+
+
 tables.table(
-    [
-        {
-            "trained on Original": suspect.label,
-            "network": f"`{models.models[0].recipe['architecture']}`",
-            "epochs": models.models[0].recipe["epochs"],
-            "images": models.models[0].training["images"],
-            "networks": len(models.seeds),
-            "of": tables.ORIGIN_TITLES[origin],
-        }
-        for origin, found in levels.items()
-        for suspect, models in found.items()
-    ],
+    of_all(why_we_differ.network_rows),
     caption="The networks of these figures",
     fold=True,
 )
 
 # %% tags=["remove-input"]
 tables.table(
-    [
-        row | {"of": tables.ORIGIN_TITLES[origin]}
-        for origin, source in sources.items()
-        for row in why_we_differ.trial_rows(source)
-    ],
+    of_all(why_we_differ.trial_rows),
     caption="Recipes tried on the validation images, which neither training nor testing sees, with one network each",
     nothing="This profile tries no other recipe.",
     fold=True,
 )
 
 # %% tags=["remove-input"]
-attacked = {origin: SUSPECTS.read(source) for origin, source in sources.items()}
-rows = [
-    {
-        "trained on Original": f"the paper, trained on {TITLES[IN9L]}",
-        "backgrounds": int(paper.fact("backgrounds").value),
-        "vulnerable, targeted": paper.fact("vulnerable").value,
-        "challenge accuracy": float(
-            paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]
-        ),
-        "weakest target class": float(
-            paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()
-        ),
-        "of": tables.ORIGIN_TITLES["paper"],
-    }
-]
-for origin, found in attacked.items():
-    shown = {
-        suspect.label: attack
-        for suspect, attack in found.items()
-        if suspect != EVERY_BACKGROUND
-    }
-    shown[f"{why_we_differ.base(found).label}, every background"] = found[
-        EVERY_BACKGROUND
-    ]
-    if sources[origin].profile.many_trainings:
-        shown = {
-            "as in the other chapters": ADVERSARIAL.read(sources[origin])["original"],
-            **shown,
-        }
-    rows += [
-        {
-            "trained on Original": what,
-            "backgrounds": attack.sizes[1],
-            "vulnerable, targeted": attack.vulnerable(),
-            "challenge accuracy": attack.challenge(),
-            "weakest target class": attack.weakest(),
-            "of": tables.ORIGIN_TITLES[origin],
-        }
-        for what, attack in shown.items()
-    ]
 tables.table(
-    rows,
+    [
+        why_we_differ.published_attack() | {"of": tables.ORIGIN_TITLES["paper"]},
+        *of_all(why_we_differ.attack_rows),
+    ],
     caption="[Adversarial backgrounds](04_adversarial_backgrounds.ipynb): attacks on such networks, in percent of the objects. With more "
     "backgrounds more objects are vulnerable, so compare rows with equal numbers of them",
     fold=True,
 )
 
 # %% tags=["remove-input"]
-targets = (
-    paper.table("adversarial")
-    .query("measure == 'fooled_any'")
-    .set_index("target")["value"]
-)
-rows = []
-for origin, found in attacked.items():
-    few, many = found[why_we_differ.base(found)], found[EVERY_BACKGROUND]
-    rows += [
-        {
-            "target class": name,
-            "the paper, of IN-9L": targets[name],
-            "backgrounds": int((few.background_labels == label).sum()),
-            "fooled": few.fooled(label),
-            "every background": int((many.background_labels == label).sum()),
-            "fooled by any": many.fooled(label),
-            "of": tables.ORIGIN_TITLES[origin],
-        }
-        for label, name in enumerate(CLASS_NAMES)
-    ]
 tables.table(
-    rows,
+    of_all(why_we_differ.target_rows),
     caption="Does a class become a stronger target with more backgrounds? Objects of other classes that some of its backgrounds turn "
     "into it, in percent; networks trained on Original",
     fold=True,

@@ -98,16 +98,11 @@ def textures(labels, rho):
 
 expected = {}
 for rho in dial:
-    same = (
-        textures(labels, rho) == labels
-    )  # a background from an image of the same class
-    rand = (
-        textures(rng.permutation(labels), rho) == labels
-    )  # a background from an image of any class
-    expected[rho] = {
-        "BG-Gap, points": 100 * (same.mean() - rand.mean()),
-        "by the formula": 100 * 8 / 9 * rho,
-    }
+    # Mixed-Same: the background is of an image of the same class; Mixed-Rand: of any
+    same = textures(labels, rho) == labels
+    rand = textures(rng.permutation(labels), rho) == labels
+    gap = 100 * (same.mean() - rand.mean())
+    expected[rho] = {"BG-Gap, points": gap, "by the formula": 100 * 8 / 9 * rho}
 pd.DataFrame(expected).T.rename_axis("rho").round(1)
 
 # %% [markdown]
@@ -214,15 +209,9 @@ def expected_gap(rho, listens):
     return 0.0 * rho * listens  # your answer here
 
 
-pd.DataFrame(
-    {
-        rho: {
-            "expected": expected_gap(rho, listens=0.6),
-            "measured": 100 * dial[rho]["gap"].value,
-        }
-        for rho in dial
-    }
-).round(1)
+measured = {rho: 100 * dial[rho]["gap"].value for rho in dial}
+expected = {rho: expected_gap(rho, listens=0.6) for rho in dial}
+pd.DataFrame({"expected": expected, "measured": measured}).round(1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -231,7 +220,7 @@ pd.DataFrame(
 # def expected_gap(rho, listens):
 #     return 100 * 8 / 9 * rho * listens
 #
-# dial[1]["gap"].value / (8 / 9)  # the share that explains the gap at rho = 1
+# measured[1] / (100 * 8 / 9)  # the share that explains the gap at rho = 1
 # ```
 #
 # Do the same for the position in the middle: does a network that learns from weaker hints look at the background as often?

@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, gain, gap_change
+from in9.experiments import paper
+from in9.experiments.adversarial_backgrounds import ADVERSARIAL
 from in9.experiments.experiment import Experiment
 from in9.experiments.why_pretrained import SMALLER, level_jobs
 from in9.study.jobs import Job, evaluations, jobs_of
 from in9.study.profile import Profile
 from in9.study.study import Study
+from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L, Recipe
 
 VALIDATION = "validation"
@@ -113,6 +116,70 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
             "training, s": round(trials[name].models[0].training["seconds"]),
         }
         for name in ranked(trials)
+    ]
+
+
+def network_rows(study: Study) -> list[dict[str, Any]]:
+    """The networks of ``LEVELS`` as rows of a table: the change, network, epochs, images, and how many."""
+    return [
+        {
+            "trained on Original": suspect.label,
+            "network": f"`{models.models[0].recipe['architecture']}`",
+            "epochs": models.models[0].recipe["epochs"],
+            "images": models.models[0].training["images"],
+            "networks": len(models.seeds),
+        }
+        for suspect, models in LEVELS.read(study).items()
+    ]
+
+
+def attack_rows(study: Study) -> list[dict[str, Any]]:
+    """The attacks of ``SUSPECTS`` as rows of a table, after that on the networks of the other chapters."""
+    attacks = SUSPECTS.read(study)
+    shown = {suspect.label: attack for suspect, attack in attacks.items() if suspect != EVERY_BACKGROUND}
+    shown[f"{base(attacks).label}, every background"] = attacks[EVERY_BACKGROUND]
+    if study.profile.many_trainings:
+        shown = {"as in the other chapters": ADVERSARIAL.read(study)["original"], **shown}
+    return [
+        _attack_row(name, attack.sizes[1], attack.vulnerable(), attack.challenge(), attack.weakest())
+        for name, attack in shown.items()
+    ]
+
+
+def published_attack() -> dict[str, Any]:
+    """The paper's attack as such a row."""
+    challenge = paper.table("attack").query("measure == 'challenge'")["value"].iloc[0]
+    weakest = paper.table("adversarial").query("measure == 'fooled_any'")["value"].min()
+    backgrounds, vulnerable = (paper.fact(name).value for name in ("backgrounds", "vulnerable"))
+    name = f"the paper, trained on {TITLES[IN9L]}"
+    return _attack_row(name, int(backgrounds), vulnerable, float(challenge), float(weakest))
+
+
+def _attack_row(name: str, backgrounds: int, vulnerable: Any, challenge: Any, weakest: Any) -> dict[str, Any]:
+    return {
+        "trained on Original": name,
+        "backgrounds": backgrounds,
+        "vulnerable, targeted": vulnerable,
+        "challenge accuracy": challenge,
+        "weakest target class": weakest,
+    }
+
+
+def target_rows(study: Study) -> list[dict[str, Any]]:
+    """How many objects each class's backgrounds fool, some of them and all, as rows of a table beside the paper's."""
+    attacks = SUSPECTS.read(study)
+    few, many = attacks[base(attacks)], attacks[EVERY_BACKGROUND]
+    targets = paper.table("adversarial").query("measure == 'fooled_any'").set_index("target")["value"]
+    return [
+        {
+            "target class": name,
+            "the paper, of IN-9L": float(targets[name]),
+            "backgrounds": int((few.background_labels == label).sum()),
+            "fooled": few.fooled(label),
+            "every background": int((many.background_labels == label).sum()),
+            "fooled by any": many.fooled(label),
+        }
+        for label, name in enumerate(CLASS_NAMES)
     ]
 
 
