@@ -137,7 +137,8 @@ def test_committed_records_are_enough(measured: Workspace, tmp_path: Path, idle:
     for frame in (accuracies, gaps):
         pd.testing.assert_frame_equal(frame(MATRIX.read(reader)), frame(MATRIX.read(writer)))
     pd.testing.assert_frame_equal(outcomes(reader), outcomes(writer))
-    assert reader.describe() == f"Nothing was computed for these pages: their run is our record. {writer.describe()}"
+    stored = "These are stored measurements; no network was trained for this page. "
+    assert reader.describe() == stored + writer.describe()
     assert reader.origins == {"record": reader}  # the record is not shown twice
     assert writer.origins == {"run": writer}  # that project has no records on photographs
     assert [path.name for path in tmp_path.iterdir()] == ["records"]  # nothing was built
