@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from in9.book import demonstration
-from in9.book.demonstration import BACKGROUNDS, KIND, OBJECTS, Demonstration
+from in9.book.demonstration import SHOWN_BACKGROUNDS, DEMONSTRATION, SHOWN_OBJECTS, Demonstration
 from in9.evaluation.records import Store
 from in9.study.workspace import Workspace, find_workspace
 from in9.taxonomy import NUM_CLASSES
@@ -29,7 +29,7 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
 @pytest.fixture(scope="module")
 def answered(painted: Demonstration) -> Demonstration:
     """The same with made-up answers: the first network always names the background, the second the object."""
-    percents = np.zeros((2, len(OBJECTS), len(BACKGROUNDS), NUM_CLASSES), int)
+    percents = np.zeros((2, len(SHOWN_OBJECTS), len(SHOWN_BACKGROUNDS), NUM_CLASSES), int)
     labels = painted.illustrations.labels
     for row, item in enumerate(painted.objects):
         for column, background in enumerate(painted.backgrounds):
@@ -60,7 +60,7 @@ def test_it_starts_on_an_object_that_is_fooled(painted: Demonstration, answered:
 
 def test_objects_are_cut_out_and_backgrounds_whole(answered: Demonstration) -> None:
     front, behind = [image for image in images(answered.html()) if image.mode == "RGBA"], images(answered.html())
-    assert len(front) == 1 + len(OBJECTS) and len(behind) == 2 + len(OBJECTS) + len(BACKGROUNDS)
+    assert len(front) == 1 + len(SHOWN_OBJECTS) and len(behind) == 2 + len(SHOWN_OBJECTS) + len(SHOWN_BACKGROUNDS)
     for image, row in zip(front[1:], answered.objects, strict=True):
         opaque = np.array(image)[..., 3] > 127
         assert (opaque == answered.illustrations.masks[row]).mean() > 0.99
@@ -71,12 +71,12 @@ def test_it_carries_all_and_asks_for_nothing(answered: Demonstration) -> None:
     facts = json.loads(re.search(r'<script type="application/json">(.*?)</script>', html, re.S)[1])  # type: ignore[index]
     assert np.array_equal(facts["percents"], answered.percents)
     assert not re.search(r"https?:|@import|fetch\(|href=", html) and len(html) < 1_000_000
-    assert html.count('type="radio"') == len(OBJECTS) + len(BACKGROUNDS)
+    assert html.count('type="radio"') == len(SHOWN_OBJECTS) + len(SHOWN_BACKGROUNDS)
 
 
 def test_the_projects_record_shows_the_effect() -> None:
-    (record,) = Store(find_workspace(Path(__file__).parents[2]).committed).all(KIND)
+    (record,) = Store(find_workspace(Path(__file__).parents[2]).committed).all(DEMONSTRATION)
     percents = np.array(record.results["percents"])
-    assert percents.shape == (2, len(OBJECTS), len(BACKGROUNDS), NUM_CLASSES)
+    assert percents.shape == (2, len(SHOWN_OBJECTS), len(SHOWN_BACKGROUNDS), NUM_CLASSES)
     assert (abs(percents.sum(-1) - 100) < 6).all(), "shares of one, rounded"
     assert record.provenance["uncommitted_changes"] is False

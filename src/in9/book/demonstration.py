@@ -23,13 +23,12 @@ from in9.study.study import Study
 from in9.study.workspace import Workspace
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
 
-OBJECTS = ("bb6fcb", "44982b", "4aeb33", "059da9", "114c98", "024f73")
+SHOWN_OBJECTS = ("bb6fcb", "44982b", "4aeb33", "059da9", "114c98", "024f73")
 """Photographs whose objects are shown: how their ids begin. Both networks name them on some backgrounds."""
-BACKGROUNDS = ("abd121", "5ec826", "da4f4d", "8d86fa", "296033", "d6eac6", "c777da", "af2ac1", "dd4d03")
+SHOWN_BACKGROUNDS = ("abd121", "5ec826", "da4f4d", "8d86fa", "296033", "d6eac6", "c777da", "af2ac1", "dd4d03")
 """Photographs whose backgrounds are shown: one of each class, in the order of the classes."""
-TRAINED_ON = ("original", "mixed_rand")
-KIND = "demonstration"
-SHOWN_SIZE = 224  # of the pictures, in pixels; the networks see them at the size of their training images
+COMPARED = ("original", "mixed_rand")
+DEMONSTRATION = "demonstration"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Demonstration:
             cutouts=[webp(cutout) for cutout in cutouts],
             tiles=[webp(tile) for tile in tiles],
             first=self.first,
-            trained_on=[TITLES[name] for name in TRAINED_ON],
+            trained_on=[TITLES[name] for name in COMPARED],
             facts=facts,
         )
 
@@ -91,9 +90,9 @@ class Demonstration:
 
 def load(workspace: Workspace) -> Demonstration:
     """The demonstration with the photographs, or with illustrations where they have not been fetched."""
-    shown = photographs.shown(workspace.photographs, SHOWN_SIZE)
-    objects, backgrounds = (tuple(map(shown.row, names)) for names in (OBJECTS, BACKGROUNDS))
-    record = Store(workspace.committed).find(KIND, _settings(shown))
+    shown = photographs.shown(workspace.photographs)
+    objects, backgrounds = (tuple(map(shown.row, names)) for names in (SHOWN_OBJECTS, SHOWN_BACKGROUNDS))
+    record = Store(workspace.committed).find(DEMONSTRATION, _settings(shown))
     percents = None if record is None else np.array(record.results["percents"])
     return Demonstration(shown, objects, backgrounds, percents)
 
@@ -101,10 +100,10 @@ def load(workspace: Workspace) -> Demonstration:
 def measure(study: Study) -> Record:
     """The record of what the study's two networks answer, to be kept with the project; trained first if need be."""
     started = time.monotonic()
-    shown = photographs.shown(study.workspace.photographs, SHOWN_SIZE)
+    shown = photographs.shown(study.workspace.photographs)
     small = photographs.shown(study.workspace.photographs, study.dataset.image_size)
-    objects, backgrounds = (torch.tensor([shown.row(name) for name in names]) for names in (OBJECTS, BACKGROUNDS))
-    pool, recipes = small.pool(), [study.profile.recipe_on(name) for name in TRAINED_ON]
+    objects, backgrounds = (torch.tensor([shown.row(name) for name in names]) for names in (SHOWN_OBJECTS, SHOWN_BACKGROUNDS))
+    pool, recipes = small.pool(), [study.profile.recipe_on(name) for name in COMPARED]
     pairs = [compose("mixed_rand", pool, row.expand(len(backgrounds)), backgrounds) for row in objects]
     percents = []
     for recipe in recipes:
@@ -113,7 +112,7 @@ def measure(study: Study) -> Record:
             shares = [classifier(images)[:, :NUM_CLASSES].softmax(1) for images in pairs]
         percents.append([np.rint(100 * each.numpy().astype(float)).astype(int).tolist() for each in shares])
     return Record(
-        KIND,
+        DEMONSTRATION,
         "illustrations" if shown.drawn else "photographs",
         _settings(shown),
         shown.hash,
@@ -123,4 +122,4 @@ def measure(study: Study) -> Record:
 
 
 def _settings(shown: Illustrations) -> dict[str, Any]:
-    return {"illustrations": shown.hash, "objects": OBJECTS, "backgrounds": BACKGROUNDS, "trained_on": TRAINED_ON}
+    return {"illustrations": shown.hash, "objects": SHOWN_OBJECTS, "backgrounds": SHOWN_BACKGROUNDS, "trained_on": COMPARED}
