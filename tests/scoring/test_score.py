@@ -377,6 +377,11 @@ def test_the_command_scores_and_writes_what_is_asked(home: Path, dataset: Datase
     original = frame[frame["test"] == "original"]
     assert original["strict"].tolist() == from_digits(record.results["predictions"]["original"]).tolist()
     assert (home / "a.svg").read_text().lstrip().startswith("<?xml")
+    again = run("evaluate", "a.csv", "--data", dataset.path, "--name", "elsewhere", "--top1", "71.5")
+    assert "elsewhere: answers of a.csv, 71.5 % on ImageNet" in again
+    assert [line for line in again.splitlines() if line.startswith("Mixed")] == [
+        line for line in text.splitlines() if line.startswith("Mixed")
+    ]
     assert "challenge accuracy" in run("challenge", *words, "--json", "b.json", "--per-class", 2)
     assert ChallengeScore(Store(home / "runs" / "records" / "scores").all("challenge")[0]).rules == (
         "untargeted",

@@ -147,7 +147,7 @@ def challenge(
         "composites": search.composites,
     }
     seconds = time.monotonic() - started
-    record = score_record(ChallengeScore.kind, model, images, settings, results, seconds)
+    record = score_record(ChallengeScore.kind, model.facts, images, settings, results, seconds)
     if state is not None:
         state.unlink(missing_ok=True)
     return ChallengeScore(record)

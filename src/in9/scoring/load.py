@@ -23,6 +23,7 @@ from torch import Tensor
 
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import plain
+from in9.scoring.answers import is_answers
 from in9.scoring.libraries import from_function, load_network
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
@@ -77,6 +78,8 @@ def load_model(
     file = None if weights is None else Path(weights)
     architecture_options = {key: value for key, value in (options or {}).items() if key not in corrections}
     if isinstance(model, str):
+        if is_answers(model):
+            raise In9Error(f"{model} holds answers: `in9 evaluate` reads them; all else asks the classifier itself.")
         name = name or model
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
             loaded = load_network(model, file, architecture_options)
