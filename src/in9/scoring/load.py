@@ -1,11 +1,12 @@
 """Any classifier by name: published weights, a file of weights, or a function (paper, section 5 and appendix B).
 
-``load_model`` knows five forms of a name:
+``load_model`` knows six forms of a name:
 
 - ``resnet50:IMAGENET1K_V1``: torchvision's, with its weights named in full, since a library's default changes;
 - ``resnet50.a1_in1k`` or ``timm/resnet50.a1_in1k``: timm's, with its tag, for the same reason;
 - ``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2``: from a package, without a hub;
 - ``resnet50``, ``timm/mobilenetv2_100`` or ``small_resnet_w24``: an architecture, with a file of weights;
+- ``open_clip:ViT-B-32/openai``: a CLIP, by the names of the classes (see ``in9.scoring.clip``);
 - ``package.module:function``: what a function returns, a network, or any function from images to outputs.
 """
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import plain
 from in9.scoring.answers import is_answers
+from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
@@ -52,9 +54,12 @@ def load_model(
     weights: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
     class_map: Path | str | None = None,
-    preprocessing: str = NORMALISE_MODE,
+    preprocessing: str | None = None,
+    prompts: Path | str | None = None,
     image_size: int = 224,
     device: torch.device | str = "cpu",
+    cache: Path | None = None,
+    progress: bool = False,
 ) -> ScorableModel:
     """The classifier of that name (see the module's text), in evaluation mode, in float32, on ``device``.
 
@@ -64,14 +69,17 @@ def load_model(
     ``weights`` is a safetensors file or a plain checkpoint. ``options`` are the architecture's, or correct the
     preprocessing: mean and std (one number or three), resize, crop and interpolation. ``preprocessing`` is
     ``normalise`` (no resize or crop, its own mean and std), ``reference`` (the same with the authors' mean and std:
-    ImageNet's, for nine outputs ImageNet-9's) or ``own`` (its own resize, crop, mean and std). Nine outputs whose mean
-    and std are not known are taken to be of a network trained with ImageNet-9's.
+    ImageNet's, for nine outputs ImageNet-9's) or ``own`` (its own resize, crop, mean and std); by default it is the
+    first, for a CLIP the last. Nine outputs whose mean and std are not known are taken to be of a network trained with
+    ImageNet-9's. ``prompts`` are how a CLIP is told the classes (see ``in9.scoring.clip``), by default ``imagenet``.
 
     Nine outputs are the nine classes, 1,000 are ImageNet's and mapped by the authors' map; others need ``class_map``,
     a JSON file with the class, 0 to 8 or its name, of each output: {"index": class} or a list, -1 or left out for none.
-    ``image_size`` is the side of the images to come, in pixels. Raises In9Error for what does not exist, does not fit
+    ``image_size`` is the side of the images to come, in pixels. In the folder ``cache`` is kept what takes long to
+    compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit
     or cannot be had.
     """
+    preprocessing = preprocessing or (OWN_MODE if is_clip(model) else NORMALISE_MODE)
     if preprocessing not in PREPROCESSING_MODES:
         raise unknown("preprocessing", preprocessing, PREPROCESSING_MODES)
     corrections = _corrections(options or {}, preprocessing)
@@ -88,6 +96,11 @@ def load_model(
         if architecture_options:
             raise In9Error(f"{name} cannot be called with the options {', '.join(architecture_options)}.")
         loaded = replace(from_function(name, model, file), preprocessing=UNTOUCHED, certain=True)
+    told: dict[str, Any] = {}
+    if loaded.whole is not None or prompts is not None:
+        wanted = str(prompts or IMAGENET)
+        network, told = zero_shot(name, loaded, wanted, torch.device(device), cache, progress)
+        loaded = replace(loaded, network=network)
     network = loaded.network.float().eval().to(torch.device(device)).to(memory_format=torch.channels_last)
     framing = _framing(name, loaded.preprocessing, corrections, image_size) if preprocessing == OWN_MODE else None
     outputs = _count_outputs(name, loaded, framing, image_size, device)
@@ -115,6 +128,7 @@ def load_model(
             **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
         },
         "imagenet_top1": loaded.top1,
+        **told,
     }
     return ScorableModel(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))
 

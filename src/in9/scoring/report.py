@@ -76,7 +76,8 @@ def _heading(score: Score | ChallengeScore) -> str:
     facts, source = score.record.settings["model"], score.record.settings["data"]["source"]
     top1 = "" if facts["imagenet_top1"] is None else f", {facts['imagenet_top1']:.1f} % on ImageNet"
     mode = facts["preprocessing"]["mode"]
-    how = f"{facts['outputs']} outputs, preprocessing {mode}"
+    words = f", prompts {facts['prompts']}" if "prompts" in facts else ""
+    how = f"{facts['outputs']} outputs{words}, preprocessing {mode}"
     if mode == ELSEWHERE:
         how = f"answers of {facts['weights']}"
     return f"{facts['name']}: {how}{top1}; test images from {source}"
