@@ -26,7 +26,12 @@ PREPARED = Annotated[
     str | None,
     typer.Option(help="normalise (its own mean; the default), reference (the authors') or own (so is a CLIP's)."),
 ]
-WORDS = Annotated[str | None, typer.Option(help="A CLIP's: imagenet, imagenet-simple, nine, or a JSON file.")]
+PROMPTED = Annotated[str | None, typer.Option(help="A CLIP's: imagenet, imagenet-simple, nine, or a JSON file.")]
+PROBE = Annotated[
+    str | None, typer.Option(help="Fit a linear head of the nine classes to this training set: original, or in9l, ...")
+]
+HEAD = Annotated[Path | None, typer.Option(help="A file with a linear head; with --probe it is written there.")]
+FOLD = Annotated[int | None, typer.Option(min=0, help="The fold to test on, where images are dealt into folds.")]
 SET = Annotated[
     list[str] | None, typer.Option("--set", help="mean=, std=, or an architecture's option, as name=value.")
 ]
@@ -50,6 +55,7 @@ def _scored(
     seed: int,
     device: str,
     top1: float | None,
+    fold: int | None,
     answers: bool = False,
     **loading: Any,
 ) -> tuple[Any, Any]:
@@ -59,9 +65,10 @@ def _scored(
     """
     from dataclasses import replace
 
+    from in9.data.dataset import Dataset
     from in9.scoring.answers import is_answers, read_answers
     from in9.scoring.load import load_model
-    from in9.scoring.test_images import open_test_images
+    from in9.scoring.test_images import DatasetImages, open_test_images
     from in9.study.workspace import find_workspace
     from in9.training.loop import pick_device
 
@@ -70,7 +77,8 @@ def _scored(
     if top1 is not None and not 0 <= top1 <= 100:
         raise In9Error(f"--top1 must be an accuracy from 0 to 100 (%), not {top1:g}.")
     target = pick_device(device)
-    images = open_test_images(data, split, seed, target)
+    dataset = None if fold is None else Dataset(data).of_fold(fold)
+    images = open_test_images(data if dataset is None else dataset, split, seed, target)
     loading = {option: value for option, value in loading.items() if value}
     model: Answers | ScorableModel
     if answers and is_answers(spec):
@@ -80,6 +88,13 @@ def _scored(
         model = read_answers(Path(spec))
     else:
         loading["options"] = assignments(loading.get("options", []))
+        if "probe" in loading:
+            if not isinstance(images, DatasetImages):
+                raise In9Error(
+                    f"{data} has no training images to fit a probe to; fit it on a dataset (`in9 build`) with --head "
+                    "FILE, then give the file alone."
+                )
+            loading["data"] = images.dataset
         cache = find_workspace().features
         model = load_model(spec, image_size=images.image_size, device=target, cache=cache, progress=True, **loading)
     facts: dict[str, Any] = {"name": name} if name else {}
@@ -107,9 +122,12 @@ def evaluate(
     weights: WEIGHTS = None,
     set_: SET = None,
     class_map: CLASS_MAP = None,
-    prompts: WORDS = None,
+    prompts: PROMPTED = None,
+    probe: PROBE = None,
+    head: HEAD = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
+    fold: FOLD = None,
     seed: Annotated[int, seed_option("Decides the mixed variants' backgrounds.")] = 0,
     device: DEVICE = "auto",
     batch_size: BATCH = None,
@@ -136,9 +154,11 @@ def evaluate(
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
-    report.check_targets(json_, csv, figure, folder=store.folder, inputs=(weights, class_map))
+    targets, inputs = ([head], []) if probe else ([], [head])
+    report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=(weights, class_map, *inputs))
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
-                             class_map=class_map, prompts=prompts, preprocessing=preprocessing)  # fmt: skip
+                             class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
+                             preprocessing=preprocessing)  # fmt: skip
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     writers = _writers(store, score, json_)
     if csv:
@@ -157,9 +177,12 @@ def challenge(
     weights: WEIGHTS = None,
     set_: SET = None,
     class_map: CLASS_MAP = None,
-    prompts: WORDS = None,
+    prompts: PROMPTED = None,
+    probe: PROBE = None,
+    head: HEAD = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
+    fold: FOLD = None,
     rule: Annotated[str, typer.Option(help="untargeted (the repository's), targeted (the paper's) or both.")] = "both",
     per_class: Annotated[int | None, typer.Option(min=1, help="So many images of each class; default: all.")] = None,
     device: DEVICE = "auto",
@@ -178,9 +201,11 @@ def challenge(
     workspace = find_workspace()
     store, states = Store(workspace.scores), workspace.runs / "challenges"
     report.check_targets(folder=states)
-    report.check_targets(json_, folder=store.folder, inputs=(weights, class_map))
+    targets, inputs = ([head], []) if probe else ([], [head])
+    report.check_targets(json_, *targets, folder=store.folder, inputs=(weights, class_map, *inputs))
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
-                             class_map=class_map, prompts=prompts, preprocessing=preprocessing)  # fmt: skip
+                             class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
+                             preprocessing=preprocessing)  # fmt: skip
     score = challenge_model(
         chosen,
         images,

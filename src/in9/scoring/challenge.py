@@ -128,7 +128,7 @@ def challenge(
         with errors_of_foreign_code(f"{model.facts['name']} fails on objects with other backgrounds"):
             return plain_answer(foregrounds, backgrounds)
 
-    state = None if states is None else states / f"{key_of([model.facts, images.hash, split, settings])}.npz"
+    state = None if states is None else states / f"{key_of([model.facts, images.hash, images.facts, settings])}.npz"
     if state is not None and state.is_file():
         try:
             started -= _restore(search, state)

@@ -189,7 +189,13 @@ def read_prompts(prompts: str) -> Prompts:
 
 
 def zero_shot(
-    name: str, loaded: LoadedNetwork, prompts: str, device: torch.device, cache: Path | None, progress: bool
+    name: str,
+    loaded: LoadedNetwork,
+    options: Any,
+    prompts: str,
+    device: torch.device,
+    cache: Path | None,
+    progress: bool,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The classifier of a CLIP by words, and what a record says of the words; their embeddings are kept in ``cache``.
 
@@ -215,7 +221,8 @@ def zero_shot(
             )
         return classes.float().cpu().numpy()
 
-    key = ["words", weights_hash(whole), words.names, words.templates]
+    of = [loaded.architecture, loaded.weights, options, weights_hash(whole)]
+    key = ["words", of, words.names, words.templates]
     embeddings = torch.from_numpy(kept_array(cache, key, embed))
     if not embeddings.isfinite().all():
         raise In9Error(f"The text tower of {name} gives embeddings that are not finite; check its weights.")

@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from in9.data.dataset import Dataset
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import plain
 from in9.scoring.answers import is_answers
 from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
+from in9.scoring.probe import HEAD_SUFFIX, fit_head, read_head, without_head, write_head
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.networks import IN9_MEAN, IN9_STD, INTERPOLATIONS, Classifier, Framing
@@ -56,6 +58,9 @@ def load_model(
     class_map: Path | str | None = None,
     preprocessing: str | None = None,
     prompts: Path | str | None = None,
+    probe: str | None = None,
+    head: Path | str | None = None,
+    data: Dataset | Path | str | None = None,
     image_size: int = 224,
     device: torch.device | str = "cpu",
     cache: Path | None = None,
@@ -97,20 +102,44 @@ def load_model(
             raise In9Error(f"{name} cannot be called with the options {', '.join(architecture_options)}.")
         loaded = replace(from_function(name, model, file), preprocessing=UNTOUCHED, certain=True)
     told: dict[str, Any] = {}
-    if loaded.whole is not None or prompts is not None:
+    linear = probe is not None or head is not None
+    if linear and prompts is not None:
+        raise In9Error(f"{name} cannot be told the classes by prompts and by a linear head; leave one out.")
+    if linear:
+        loaded = replace(loaded, network=without_head(name, loaded), top1=None)
+    elif loaded.whole is not None or prompts is not None:
         wanted = str(prompts or IMAGENET)
-        network, told = zero_shot(name, loaded, wanted, torch.device(device), cache, progress)
+        network, told = zero_shot(name, loaded, architecture_options, wanted, torch.device(device), cache, progress)
         loaded = replace(loaded, network=network)
     network = loaded.network.float().eval().to(torch.device(device)).to(memory_format=torch.channels_last)
     framing = _framing(name, loaded.preprocessing, corrections, image_size) if preprocessing == OWN_MODE else None
     outputs = _count_outputs(name, loaded, framing, image_size, device)
-    groups, mapping = _groups(name, outputs, class_map)
-    authors = Preprocessing(IN9_MEAN, IN9_STD) if groups is None else Preprocessing()
-    known = loaded.preprocessing if loaded.certain or groups is not None else None
+    groups, mapping = (None, {}) if linear else _groups(name, outputs, class_map)
+    of_nine = groups is None and not linear
+    authors = Preprocessing(IN9_MEAN, IN9_STD) if of_nine else Preprocessing()
+    known = loaded.preprocessing if loaded.certain or not of_nine else None
     colours = authors if known is None or preprocessing == REFERENCE_MODE else known
     mean, std = corrections.get("mean", colours.mean), corrections.get("std", colours.std)
     untouched = Preprocessing(mean, std, framing or Framing()) == UNTOUCHED
     is_function = isinstance(network, FunctionNetwork)
+    prepared: dict[str, Any] = {
+        "mode": "none" if untouched else preprocessing,
+        "mean": mean,
+        "std": std,
+        **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
+    }
+    if linear:
+        seer = Classifier(network, mean, std, None, framing).to(device).eval()
+        of: dict[str, Any] = {
+            "architecture": loaded.architecture,
+            "options": architecture_options,
+            "preprocessing": prepared,
+        }
+        of |= {"sha256": None if is_function else weights_hash(network)}
+        kept = cache if loaded.library else None  # of somebody's code the weights do not say all
+        layer, told = _head(name, seer, plain(of), outputs, probe, head, data, kept, progress)
+        network, outputs = nn.Sequential(network, layer.to(device)), layer.out_features
+        groups, mapping = _groups(name, outputs, class_map)
     facts = {
         "name": name,
         "options": architecture_options,
@@ -121,16 +150,38 @@ def load_model(
         "parameters": None if is_function else sum(weight.numel() for weight in network.parameters()),
         "outputs": outputs,
         **mapping,
-        "preprocessing": {
-            "mode": "none" if untouched else preprocessing,
-            "mean": mean,
-            "std": std,
-            **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
-        },
+        "preprocessing": prepared,
         "imagenet_top1": loaded.top1,
         **told,
     }
     return ScorableModel(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))
+
+
+def _head(
+    name: str,
+    seer: Classifier,
+    told: Any,
+    features: int,
+    probe: str | None,
+    head: Path | str | None,
+    data: Dataset | Path | str | None,
+    cache: Path | None,
+    progress: bool,
+) -> tuple[nn.Linear, dict[str, Any]]:
+    """The head of a classifier ``seer`` that gives features, and what a record says of it."""
+    path = None if head is None else Path(head)
+    if probe is None:
+        made = read_head(name, Path(str(head)), told, features)
+    else:
+        if path is not None and path.suffix != HEAD_SUFFIX:
+            raise In9Error(f"A head is written to a file with the ending {HEAD_SUFFIX}, not to {path}.")
+        if data is None:
+            raise In9Error("A probe is fitted to the training images of a dataset; say with data= which.")
+        made = fit_head(name, seer, told, probe, data if isinstance(data, Dataset) else Dataset(data), cache, progress)
+        if path is not None:
+            write_head(path, made)
+    facts = {key: value for key, value in made.facts.items() if key != "features_of"}
+    return made.layer, {"head": {**facts, "features": features}}
 
 
 def _corrections(options: Mapping[str, Any], mode: str) -> dict[str, Any]:
@@ -200,7 +251,8 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
         return torch.from_numpy(imagenet_to_in9()), {"mapping": "ImageNet's 1,000, the authors' map"}
     raise In9Error(
         f"{name} has {outputs:,} outputs, neither the nine classes nor ImageNet's 1,000; say with --map FILE which "
-        'class each is: a JSON file, {"index": class from 0 to 8} or a list, -1 for none of the nine.'
+        'class each is: a JSON file, {"index": class from 0 to 8} or a list, -1 for none of the nine; or, if they are '
+        "features, fit a linear head to them with --probe original."
     )
 
 

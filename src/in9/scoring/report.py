@@ -77,6 +77,8 @@ def _heading(score: Score | ChallengeScore) -> str:
     top1 = "" if facts["imagenet_top1"] is None else f", {facts['imagenet_top1']:.1f} % on ImageNet"
     mode = facts["preprocessing"]["mode"]
     words = f", prompts {facts['prompts']}" if "prompts" in facts else ""
+    if "head" in facts:
+        words = f", linear head on {facts['head'].get('train_on') or facts['head']['file']}"
     how = f"{facts['outputs']} outputs{words}, preprocessing {mode}"
     if mode == ELSEWHERE:
         how = f"answers of {facts['weights']}"
