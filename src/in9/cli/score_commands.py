@@ -31,11 +31,13 @@ PROBE = Annotated[
     str | None, typer.Option(help="Fit a linear head of the nine classes to this training set: original, or in9l, ...")
 ]
 HEAD = Annotated[Path | None, typer.Option(help="A file with a linear head; with --probe it is written there.")]
-FOLD = Annotated[int | None, typer.Option(min=0, help="The fold to test on, where images are dealt into folds.")]
+TEST_FOLD = Annotated[int | None, typer.Option(min=0, help="The fold to test on, where images are dealt into folds.")]
 SET = Annotated[
     list[str] | None, typer.Option("--set", help="mean=, std=, or an architecture's option, as name=value.")
 ]
-TOP1 = Annotated[float | None, typer.Option(help="Its published accuracy on ImageNet in %, for the book.")]
+TOP1 = Annotated[
+    float | None, typer.Option(help="Its accuracy on ImageNet in %, for the book, if it is not known here.")
+]
 NAME = Annotated[str | None, typer.Option(help="What to call it in tables; default: MODEL.")]
 SPLIT = Annotated[str, typer.Option(help="The split of a dataset: test, validation or train.")]
 BATCH = Annotated[int | None, typer.Option(min=1, help="Images at a time.")]
@@ -98,7 +100,7 @@ def _scored(
         cache = find_workspace().features
         model = load_model(spec, image_size=images.image_size, device=target, cache=cache, progress=True, **loading)
     facts: dict[str, Any] = {"name": name} if name else {}
-    facts |= {"imagenet_top1": top1} if top1 is not None else {}
+    facts |= {"imagenet_top1": top1, "imagenet_top1_source": "given"} if top1 is not None else {}
     return replace(model, facts={**model.facts, **facts}), images
 
 
@@ -127,7 +129,7 @@ def evaluate(
     head: HEAD = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
-    fold: FOLD = None,
+    fold: TEST_FOLD = None,
     seed: Annotated[int, seed_option("Decides the mixed variants' backgrounds.")] = 0,
     device: DEVICE = "auto",
     batch_size: BATCH = None,
@@ -182,7 +184,7 @@ def challenge(
     head: HEAD = None,
     preprocessing: PREPARED = None,
     split: SPLIT = "test",
-    fold: FOLD = None,
+    fold: TEST_FOLD = None,
     rule: Annotated[str, typer.Option(help="untargeted (the repository's), targeted (the paper's) or both.")] = "both",
     per_class: Annotated[int | None, typer.Option(min=1, help="So many images of each class; default: all.")] = None,
     device: DEVICE = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import inspect
 import math
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 LITE = {"efficientnet_lite0": 75.1, "efficientnet_lite1": 76.7, "efficientnet_lite2": 77.6}
 """EfficientNet-Lite and its accuracy on ImageNet in %, as TensorFlow's TPU models state it for float weights."""
+TOP1_SOURCES = {"lite": "TensorFlow's TPU models", "torchvision": "torchvision's weights", "timm": "timm's results"}
+"""Who published the accuracies on ImageNet that are known here."""
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 SOURCES_OF_WEIGHTS = {
     *("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
@@ -90,6 +93,14 @@ def published_top1(weights: WeightsEnum) -> float | None:
     return None if math.isnan(top1) else top1
 
 
+@cache
+def timm_top1() -> dict[str, float]:
+    """The accuracy on ImageNet in % of timm's weights by their full name; the file says who published it."""
+    text = resources.files("in9.scoring").joinpath("timm_top1.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["weights"]: float(row["top1"]) for row in rows}
+
+
 def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
     import torchvision
 
@@ -119,7 +130,8 @@ def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str,
     preprocessing = Preprocessing(tuple(preset.mean), tuple(preset.std), framing)
     weights, certain = file.name if file else tag, bool(tag) or published is not None
     top1 = published_top1(published) if published else None
-    return LoadedNetwork(network, name, "torchvision", weights, preprocessing, certain, top1)
+    source = None if top1 is None else TOP1_SOURCES["torchvision"]
+    return LoadedNetwork(network, name, "torchvision", weights, preprocessing, certain, top1, source)
 
 
 def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
@@ -149,7 +161,9 @@ def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedN
     else:
         network = with_state(name, make, options, read_state(file), file)
     weights, certain = file.name if file else tag, bool(tag) or file is None
-    return LoadedNetwork(network, name, "timm", weights, _timm_preprocessing(network), certain)
+    top1 = None if file else timm_top1().get(full_name)
+    source = None if top1 is None else TOP1_SOURCES["timm"]
+    return LoadedNetwork(network, name, "timm", weights, _timm_preprocessing(network), certain, top1, source)
 
 
 def _timm_preprocessing(network: nn.Module) -> Preprocessing:
@@ -177,7 +191,8 @@ def _from_package(name: str, options: dict[str, Any]) -> LoadedNetwork:
     if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in own.values()]:
         raise In9Error(f"The weights {entry.name} do not fit timm's tf_{name} in this order.")
     network.load_state_dict(dict(zip(own, tensors, strict=True)))
-    return LoadedNetwork(network, f"tf_{name}", "timm", entry.name, _timm_preprocessing(network), True, LITE[name])
+    preprocessing, source = _timm_preprocessing(network), TOP1_SOURCES["lite"]
+    return LoadedNetwork(network, f"tf_{name}", "timm", entry.name, preprocessing, True, LITE[name], source)
 
 
 def _from_ours(name: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:

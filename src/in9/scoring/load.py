@@ -106,7 +106,7 @@ def load_model(
     if linear and prompts is not None:
         raise In9Error(f"{name} cannot be told the classes by prompts and by a linear head; leave one out.")
     if linear:
-        loaded = replace(loaded, network=without_head(name, loaded), top1=None)
+        loaded = replace(loaded, network=without_head(name, loaded), top1=None, top1_source=None)
     elif loaded.whole is not None or prompts is not None:
         wanted = str(prompts or IMAGENET)
         network, told = zero_shot(name, loaded, architecture_options, wanted, torch.device(device), cache, progress)
@@ -152,6 +152,7 @@ def load_model(
         **mapping,
         "preprocessing": prepared,
         "imagenet_top1": loaded.top1,
+        **({"imagenet_top1_source": loaded.top1_source} if loaded.top1_source else {}),
         **told,
     }
     return ScorableModel(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))

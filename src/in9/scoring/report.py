@@ -75,6 +75,7 @@ def challenge_text(score: ChallengeScore) -> str:
 def _heading(score: Score | ChallengeScore) -> str:
     facts, source = score.record.settings["model"], score.record.settings["data"]["source"]
     top1 = "" if facts["imagenet_top1"] is None else f", {facts['imagenet_top1']:.1f} % on ImageNet"
+    top1 += f" ({facts['imagenet_top1_source']})" if "imagenet_top1_source" in facts else ""
     mode = facts["preprocessing"]["mode"]
     words = f", prompts {facts['prompts']}" if "prompts" in facts else ""
     if "head" in facts:

@@ -47,8 +47,8 @@ class LoadedNetwork:
     """A network with its weights.
 
     ``preprocessing`` is None if nothing is known of it; ``certain`` says that it belongs to these weights and is not
-    only what is usual for the architecture. ``top1`` is the published accuracy on ImageNet in %. ``whole`` is set where
-    the network is a part of it: the two towers of a CLIP.
+    only what is usual for the architecture. ``top1`` is the published accuracy on ImageNet in %, ``top1_source`` who
+    published it. ``whole`` is set where the network is a part of it: the two towers of a CLIP.
     """
 
     network: nn.Module
@@ -58,6 +58,7 @@ class LoadedNetwork:
     preprocessing: Preprocessing | None = None
     certain: bool = False
     top1: float | None = None
+    top1_source: str | None = None
     whole: Any = None
 
 
