@@ -167,6 +167,8 @@ def without_class(table: pd.DataFrame) -> pd.DataFrame:
         (changed("restricted", -1), "the restricted -1; it must be a number from 0 to 8 "),
         (lambda table: table.rename(columns={"strict": "imagenet_class"}).assign(imagenet_class=1000),
          "the imagenet_class 1000; it must be a number from 0 to 999"),
+        (lambda table: table.rename(columns={"strict": "class"}).assign(**{"class": 281}),
+         "go into a column imagenet_class"),
         (lambda table: table.drop(columns="id"), "have no column id"),
         (lambda table: table.drop(columns=["strict"]), "need answers in one form, .*; they have none"),
         (lambda table: table.assign(**{"class": 0}), "in one form, .*; they have class and strict"),

@@ -228,6 +228,13 @@ def test_weights_that_do_not_fit(small: str, whole: torch.nn.Module, tmp_path: P
     refused(f"open_clip:{small}", weights=saved(seeing), match="holds no text tower, only .* tensors of an image tower")
     less = {key: tensor for key, tensor in state.items() if key != "token_embedding.weight"}
     refused(f"open_clip:{small}", weights=saved(less), match=r"1 missing \(token_embedding.weight\)")
+    key = "visual.positional_embedding"
+    larger = saved({**state, key: torch.zeros(26, 32)})
+    refused(f"open_clip:{small}", weights=larger, match=rf"of another shape \({key} 26 x 32 instead of 17 x 32")
+    stretched = load_model(
+        f"open_clip:{small}", weights=larger, prompts="nine", options={"force_image_size": 48}, image_size=SIZE
+    )
+    assert stretched.facts["preprocessing"]["crop"] == 48
     (tmp_path / "page.pt").write_text("<html>")
     refused(f"open_clip:{small}", weights=tmp_path / "page.pt", match="cannot be read")
     broken = {**state, "ln_final.weight": torch.full_like(state["ln_final.weight"], torch.nan)}
@@ -268,6 +275,12 @@ def test_prompts_that_do_not_fit(small: str, weights: Path, tmp_path: Path, cont
     file = tmp_path / "prompts.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     refused(f"open_clip:{small}", weights=weights, prompts=file, match=match)
+
+
+def test_the_image_tower_alone_under_a_linear_head(small: str, weights: Path, dataset: Dataset) -> None:
+    model = load_model(f"open_clip:{small}", weights=weights, probe="original", data=dataset, image_size=SIZE)
+    assert model.facts["head"]["features"] == CONFIG["embed_dim"] and model.facts["outputs"] == 9
+    assert model.facts["preprocessing"]["mode"] == "own" and "prompts" not in model.facts
 
 
 def test_prompts_that_are_for_nobody(small: str, weights: Path) -> None:

@@ -151,13 +151,15 @@ def evaluate(
     from in9.evaluation.records import Store
     from in9.experiments.benchmark_progress import among_the_papers
     from in9.scoring import report
+    from in9.scoring.answers import is_answers
     from in9.scoring.score import evaluate as score_model
     from in9.study.workspace import find_workspace
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
     targets, inputs = ([head], []) if probe else ([], [head])
-    report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=(weights, class_map, *inputs))
+    inputs += [weights, class_map, Path(model) if is_answers(model) else None]
+    report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=inputs)
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip

@@ -167,6 +167,7 @@ def _classes(table: pd.DataFrame, column: str, lowest: int, end: int, path: Path
     if wrong.any():
         row = int(wrong.argmax())
         or_name = f", {UNMAPPED} for none, or a name of the nine" if names and lowest == UNMAPPED else ""
+        or_name += "; ImageNet's 1,000 go into a column imagenet_class" if column == "class" else ""
         raise In9Error(
             f"The predictions {path} give {_row(table, row)} the {column} {table[column].iloc[row]}; it must be a "
             f"number from 0 to {end - 1}{or_name} ({wrong.sum()} of {len(table)} rows are wrong)."

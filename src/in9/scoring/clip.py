@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +40,8 @@ IMAGENET, SIMPLE, NINE = PROMPTS = ("imagenet", "imagenet-simple", "nine")
 
 
 TEXTS_AT_ONCE = 512
+STRETCHING = {"force_image_size", "force_context_length"}
+"""Options with which open_clip may stretch what it has learnt of positions."""
 
 
 class Prompts(NamedTuple):
@@ -115,12 +116,21 @@ def load_clip(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNe
             f"{path} holds no text tower, only {len(state)} tensors of an image tower; {spec} needs both, since its "
             "classes are named in words."
         )
-    make = partial(open_clip.create_model, name, pretrained_text=False)
+
+    def make(num_classes: int = 0, **options: Any) -> nn.Module:
+        """A CLIP, which has no number of classes to change."""
+        return open_clip.create_model(name, pretrained_text=False, **options)
+
     with _quiet():
         whole: Any = construct(spec, make, **options)
+        own = whole.state_dict()
+        # open_clip would stretch embeddings of other positions, as of larger images, without a word.
+        stretched = any("positional" in key and state[key].shape != own[key].shape for key in state.keys() & own.keys())
         try:
+            if stretched and not options.keys() & STRETCHING:
+                raise ValueError("embeddings of other positions")
             open_clip.load_checkpoint(whole, str(path))  # which knows the layouts of other libraries
-        except Exception:  # what does not fit shows itself in many ways; below it is named
+        except Exception:  # what does not fit shows itself in many ways; with_state names it
             whole = with_state(spec, make, options, state, path)
     seen = {**open_clip.get_model_preprocess_cfg(whole), **known}
     side = seen["size"] if isinstance(seen["size"], int) else max(seen["size"])
