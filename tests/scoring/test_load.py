@@ -525,7 +525,7 @@ def test_images_of_a_size_that_a_network_does_not_take(tmp_path: Path) -> None:
     file = saved(timm.create_model("test_vit").state_dict(), tmp_path / "file.pth")
     fixed = {"dynamic_img_size": False}
     text = refused("timm/test_vit", weights=file, options=fixed, match="cannot take images of 32 x 32 pixels")
-    assert "--preprocessing own" in text
+    assert "--preprocessing own" in text and "--set dynamic_img_size=True" in text
     model = load_model("timm/test_vit", weights=file, options=fixed, preprocessing="own", image_size=SIZE)
     assert model.facts["preprocessing"]["crop"] == 160 and outputs(model, random_images()).shape == (4, 1000)
 

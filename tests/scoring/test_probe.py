@@ -150,9 +150,9 @@ def test_the_features_are_what_the_last_linear_layer_gets(spec: str, dataset: Da
 def test_several_variants_and_all_images(dataset: Dataset, weights: Path) -> None:
     options: dict[str, Any] = {"weights": weights, "data": dataset, "image_size": SIZE}
     both = load_model(SPEC, probe="original+mixed_rand", **options)
-    every = load_model(SPEC, probe="in9l", **options)
-    assert both.facts["head"]["images"] == 72 and every.facts["head"]["images"] == 36
-    assert not torch.equal(outputs(both), outputs(every))
+    whole = load_model(SPEC, probe="in9l", **options)
+    assert both.facts["head"]["images"] == 72 and whole.facts["head"]["images"] == 36
+    assert not torch.equal(outputs(both), outputs(whole))
     refused(SPEC, probe="orignal", match="no variant 'orignal'. Did you mean 'original'", **options)
 
 

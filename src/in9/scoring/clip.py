@@ -231,8 +231,8 @@ def zero_shot(
             )
         return classes.float().cpu().numpy()
 
-    of = [loaded.architecture, loaded.weights, options, weights_hash(whole)]
-    key = ["words", of, words.names, words.templates]
+    identity = [loaded.architecture, loaded.weights, options, weights_hash(whole)]
+    key = ["words", identity, words.names, words.templates]
     embeddings = torch.from_numpy(kept_array(cache, key, embed))
     if not embeddings.isfinite().all():
         raise In9Error(f"The text tower of {name} gives embeddings that are not finite; check its weights.")

@@ -78,11 +78,14 @@ def load_model(
     first, for a CLIP the last. Nine outputs whose mean and std are not known are taken to be of a network trained with
     ImageNet-9's. ``prompts`` are how a CLIP is told the classes (see ``in9.scoring.clip``), by default ``imagenet``.
 
+    ``head`` is a file with a linear layer, which takes the place of the network's own last layer. With ``probe`` such a
+    layer is fitted to this training set, such as ``original``, of the dataset ``data`` (see ``in9.scoring.probe``), and
+    written to the file ``head`` if there is one.
+
     Nine outputs are the nine classes, 1,000 are ImageNet's and mapped by the authors' map; others need ``class_map``,
     a JSON file with the class, 0 to 8 or its name, of each output: {"index": class} or a list, -1 or left out for none.
     ``image_size`` is the side of the images to come, in pixels. In the folder ``cache`` is kept what takes long to
-    compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit
-    or cannot be had.
+    compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit or cannot be had.
     """
     preprocessing = preprocessing or (OWN_MODE if is_clip(model) else NORMALISE_MODE)
     if preprocessing not in PREPROCESSING_MODES:
@@ -130,14 +133,14 @@ def load_model(
     }
     if linear:
         seer = Classifier(network, mean, std, None, framing).to(device).eval()
-        of: dict[str, Any] = {
+        identity: dict[str, Any] = {
             "architecture": loaded.architecture,
             "options": architecture_options,
             "preprocessing": prepared,
         }
-        of |= {"sha256": None if is_function else weights_hash(network)}
+        identity |= {"sha256": None if is_function else weights_hash(network)}
         kept = cache if loaded.library else None  # of somebody's code the weights do not say all
-        layer, told = _head(name, seer, plain(of), outputs, probe, head, data, kept, progress)
+        layer, told = _head(name, seer, plain(identity), outputs, probe, head, data, kept, progress)
         network, outputs = nn.Sequential(network, layer.to(device)), layer.out_features
         groups, mapping = _groups(name, outputs, class_map)
     facts = {
@@ -230,6 +233,8 @@ def _count_outputs(
     """How many outputs a network has, found out with two gray images."""
     gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=device)
     hint = "; --preprocessing own gives it the size that it is used to" if loaded.library else ""
+    if loaded.library == "timm":
+        hint += ", and with --set dynamic_img_size=True many transformers take any"
     with errors_of_foreign_code(f"{name} cannot take images of {image_size} x {image_size} pixels", hint):
         outputs = Classifier(loaded.network, UNTOUCHED.mean, UNTOUCHED.std, framing=framing).to(device).outputs(gray)
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(gray):

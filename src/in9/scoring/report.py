@@ -80,10 +80,10 @@ def _heading(score: Score | ChallengeScore) -> str:
     words = f", prompts {facts['prompts']}" if "prompts" in facts else ""
     if "head" in facts:
         words = f", linear head on {facts['head'].get('train_on') or facts['head']['file']}"
-    how = f"{facts['outputs']} outputs{words}, preprocessing {mode}"
+    kind = f"{facts['outputs']} outputs{words}, preprocessing {mode}"
     if mode == ELSEWHERE:
-        how = f"answers of {facts['weights']}"
-    return f"{facts['name']}: {how}{top1}; test images from {source}"
+        kind = f"answers of {facts['weights']}"
+    return f"{facts['name']}: {kind}{top1}; test images from {source}"
 
 
 def _missing(score: Score) -> list[str]:
