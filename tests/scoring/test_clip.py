@@ -127,19 +127,40 @@ def test_the_thousand_by_both_rules(
 
     monkeypatch.setattr(open_clip, "build_zero_shot_classifier", refuse)
     again = load_model(f"open_clip:{small}", **options)
-    assert again.facts == model.facts and len(list(cache.iterdir())) == 1
+    assert again.facts == model.facts and torch.equal(outputs(again), outputs(model))
 
 
 def test_the_usual_prompts_are_imagenets(small: str, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def build(whole: Any, tokenizer: Any, names: Any, templates: Any, *more: Any, **options: Any) -> torch.Tensor:
-        asked.append((len(names), len(templates)))
+        assert len(templates) == 80
+        asked.extend(names)
         return torch.eye(16, len(names))
 
     monkeypatch.setattr(open_clip, "build_zero_shot_classifier", build)
     assert load_model(f"open_clip:{small}", weights=weights, image_size=SIZE).facts["prompts"] == "imagenet"
-    assert asked == [(1000, 80)]
+    assert asked == list(open_clip.IMAGENET_CLASSNAMES)
+
+
+def test_prompts_that_were_stopped_go_on(
+    small: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, asked, limit = open_clip.build_zero_shot_classifier, [0], 3
+
+    def counting(*arguments: Any, **options: Any) -> torch.Tensor:
+        asked[0] += 1
+        if asked[0] > limit:
+            raise KeyboardInterrupt
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(open_clip, "build_zero_shot_classifier", counting)
+    options = {"weights": weights, "prompts": "imagenet-simple", "image_size": SIZE, "cache": tmp_path / "cache"}
+    with pytest.raises(KeyboardInterrupt):
+        load_model(f"open_clip:{small}", **options)
+    asked, limit = [0], 10**9
+    load_model(f"open_clip:{small}", **options)
+    assert asked == [1000 / 50 - 3]
 
 
 def test_images_get_the_size_that_it_is_used_to(small: str, weights: Path) -> None:

@@ -26,7 +26,10 @@ PREPARED = Annotated[
     str | None,
     typer.Option(help="normalise (its own mean; the default), reference (the authors') or own (so is a CLIP's)."),
 ]
-PROMPTED = Annotated[str | None, typer.Option(help="A CLIP's: imagenet, imagenet-simple, nine, or a JSON file.")]
+PROMPTED = Annotated[
+    str | None,
+    typer.Option(help="A CLIP's: imagenet (on a GPU), imagenet-simple (a tenth of it), nine, or a JSON file."),
+]
 PROBE = Annotated[
     str | None, typer.Option(help="Fit a linear head of the nine classes to this training set: original, or in9l, ...")
 ]

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import hash_of_file
@@ -40,6 +44,8 @@ IMAGENET, SIMPLE, NINE = PROMPTS = ("imagenet", "imagenet-simple", "nine")
 
 
 TEXTS_AT_ONCE = 512
+NAMES_KEPT = 50
+"""The embeddings of so many names are kept together: on a processor a thousand take hours."""
 STRETCHING = {"force_image_size", "force_context_length"}
 """Options with which open_clip may stretch what it has learnt of positions."""
 
@@ -223,17 +229,18 @@ def zero_shot(
     if prompts not in PROMPTS:
         _check_lengths(words, tokenizer, Path(prompts))
 
-    def embed() -> Any:
-        with torch.inference_mode(), errors_of_foreign_code(f"The text tower of {name} fails"):
-            at_once = max(1, TEXTS_AT_ONCE // len(words.templates))
-            classes = open_clip.build_zero_shot_classifier(
-                whole, tokenizer, words.names, words.templates, at_once, device, use_tqdm=progress
-            )
-        return classes.float().cpu().numpy()
-
     identity = [loaded.architecture, loaded.weights, options, weights_hash(whole)]
-    key = ["words", identity, words.names, words.templates]
-    embeddings = torch.from_numpy(kept_array(cache, key, embed))
+    at_once = max(1, TEXTS_AT_ONCE // len(words.templates))
+
+    def embed(names: Sequence[str]) -> np.ndarray:
+        with torch.inference_mode(), errors_of_foreign_code(f"The text tower of {name} fails"):
+            build = open_clip.build_zero_shot_classifier
+            return build(whole, tokenizer, names, words.templates, at_once, device).float().cpu().numpy()
+
+    parts = [words.names[start : start + NAMES_KEPT] for start in range(0, len(words.names), NAMES_KEPT)]
+    with tqdm(parts, desc="prompts", file=sys.stderr, disable=not progress) as bar:
+        kept = [kept_array(cache, ["words", identity, part, words.templates], partial(embed, part)) for part in bar]
+    embeddings = torch.from_numpy(np.concatenate(kept, axis=1))
     if not embeddings.isfinite().all():
         raise In9Error(f"The text tower of {name} gives embeddings that are not finite; check its weights.")
     classifier = ZeroShot(loaded.network, embeddings, whole.logit_scale.detach().exp().reshape(()).cpu())
