@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from in9.errors import In9Error
-from in9.scoring.libraries import published_top1, published_weights
+from in9.scoring.libraries import published_top1, published_weights, timm_top1
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.weights import IMAGENET_MEAN, IMAGENET_STD, read_state, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
@@ -277,6 +277,7 @@ def test_torchvisions_weights_by_their_full_name(monkeypatch: pytest.MonkeyPatch
             "interpolation": None,
         },
         "imagenet_top1": 60.552,
+        "imagenet_top1_source": "torchvision's weights",
     }
     assert json.loads(json.dumps(model.facts)) == model.facts
 
@@ -360,8 +361,30 @@ def test_timms_weights_by_their_full_name(
     assert len(hub.asked) == (0 if place == "cache" else 2)
     facts = model.facts
     assert (facts["library"], facts["architecture"], facts["weights"]) == ("timm", TIMM, TIMM_TAG)
-    assert facts["imagenet_top1"] is None and facts["preprocessing"]["mean"] == [0.5] * 3
+    assert facts["imagenet_top1"] is None and "imagenet_top1_source" not in facts  # it is not in the table
+    assert facts["preprocessing"]["mean"] == [0.5] * 3
     assert facts["sha256"] == weights_hash(network) and str(tmp_path) not in json.dumps(facts)
+
+
+def test_the_accuracy_of_timms_weights_is_known(
+    monkeypatch: pytest.MonkeyPatch, hub: types.SimpleNamespace, tmp_path: Path
+) -> None:
+    from timm.models import get_arch_pretrained_cfgs
+
+    table = timm_top1()
+    assert len(table) > 900 and table["resnet50.a1_in1k"] == 81.214 and table["vgg11.tv_in1k"] == 69.022
+    for name, top1 in table.items():
+        assert get_arch_pretrained_cfgs(name.partition(".")[0])[name].has_weights
+        assert 50 < top1 < 91
+    theirs = {weights: published_top1(weights) for weights in torchvision.models.get_model_weights("vgg16_bn")}
+    assert table["vgg16_bn.tv_in1k"] == pytest.approx(next(iter(theirs.values())), abs=0.05)
+    monkeypatch.setitem(table, f"{TIMM}.{TIMM_TAG}", 66.5)
+    hub.cache["model.safetensors"] = file = tmp_path / "model.safetensors"
+    save_file(timm_network().state_dict(), file)
+    facts = load_model(f"{TIMM}.{TIMM_TAG}", image_size=SIZE).facts
+    assert facts["imagenet_top1"] == 66.5 and facts["imagenet_top1_source"] == "timm's results"
+    other = load_model(f"{TIMM}.{TIMM_TAG}", weights=file, image_size=SIZE).facts
+    assert other["imagenet_top1"] is None  # a file may hold anything
 
 
 def test_without_a_network_timm_is_asked_for_once(hub: types.SimpleNamespace) -> None:
@@ -502,7 +525,7 @@ def test_images_of_a_size_that_a_network_does_not_take(tmp_path: Path) -> None:
     file = saved(timm.create_model("test_vit").state_dict(), tmp_path / "file.pth")
     fixed = {"dynamic_img_size": False}
     text = refused("timm/test_vit", weights=file, options=fixed, match="cannot take images of 32 x 32 pixels")
-    assert "--preprocessing own" in text
+    assert "--preprocessing own" in text and "--set dynamic_img_size=True" in text
     model = load_model("timm/test_vit", weights=file, options=fixed, preprocessing="own", image_size=SIZE)
     assert model.facts["preprocessing"]["crop"] == 160 and outputs(model, random_images()).shape == (4, 1000)
 

@@ -377,6 +377,15 @@ def test_the_command_scores_and_writes_what_is_asked(home: Path, dataset: Datase
     original = frame[frame["test"] == "original"]
     assert original["strict"].tolist() == from_digits(record.results["predictions"]["original"]).tolist()
     assert (home / "a.svg").read_text().lstrip().startswith("<?xml")
+    again = run("evaluate", "a.csv", "--data", dataset.path, "--name", "elsewhere", "--top1", "71.5")
+    assert "elsewhere: answers of a.csv, 71.5 % on ImageNet" in again
+    assert [line for line in again.splitlines() if line.startswith("Mixed")] == [
+        line for line in text.splitlines() if line.startswith("Mixed")
+    ]
+    for option in (["--csv", "a.csv"], ["--map", "map.json"], ["--set", "mean=0"], ["--probe", "original"]):
+        done = CliRunner().invoke(app, ["evaluate", "a.csv", "--data", str(dataset.path), *option])
+        expected = "given twice" if option[0] == "--csv" else f"nothing is done: leave out {option[0]}"
+        assert isinstance(done.exception, In9Error) and expected in str(done.exception)
     assert "challenge accuracy" in run("challenge", *words, "--json", "b.json", "--per-class", 2)
     assert ChallengeScore(Store(home / "runs" / "records" / "scores").all("challenge")[0]).rules == (
         "untargeted",

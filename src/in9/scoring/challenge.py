@@ -128,7 +128,7 @@ def challenge(
         with errors_of_foreign_code(f"{model.facts['name']} fails on objects with other backgrounds"):
             return plain_answer(foregrounds, backgrounds)
 
-    state = None if states is None else states / f"{key_of([model.facts, images.hash, split, settings])}.npz"
+    state = None if states is None else states / f"{key_of([model.facts, images.hash, images.facts, settings])}.npz"
     if state is not None and state.is_file():
         try:
             started -= _restore(search, state)
@@ -147,7 +147,7 @@ def challenge(
         "composites": search.composites,
     }
     seconds = time.monotonic() - started
-    record = score_record(ChallengeScore.kind, model, images, settings, results, seconds)
+    record = score_record(ChallengeScore.kind, model.facts, images, settings, results, seconds)
     if state is not None:
         state.unlink(missing_ok=True)
     return ChallengeScore(record)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import inspect
 import math
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
+from in9.errors import In9Error, errors_of_foreign_code, unknown
 from in9.files import hash_of_file
+from in9.scoring.clip import is_clip, load_clip
 from in9.scoring.weights import (
     UNTOUCHED,
     FunctionNetwork,
     LoadedNetwork,
     Preprocessing,
     construct,
+    from_hub,
+    not_here,
     read_state,
     with_state,
 )
@@ -36,7 +40,14 @@ if TYPE_CHECKING:
 
 LITE = {"efficientnet_lite0": 75.1, "efficientnet_lite1": 76.7, "efficientnet_lite2": 77.6}
 """EfficientNet-Lite and its accuracy on ImageNet in %, as TensorFlow's TPU models state it for float weights."""
-SOURCES_OF_WEIGHTS = {"weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"}
+TOP1_SOURCES = {"lite": "TensorFlow's TPU models", "torchvision": "torchvision's weights", "timm": "timm's results"}
+"""Who published the accuracies on ImageNet that are known here."""
+TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+SOURCES_OF_WEIGHTS = {
+    *("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
+    *("pretrained_image", "pretrained_text", "pretrained_hf", "pretrained_image_path", "pretrained_text_path"),
+    *("load_weights", "require_pretrained", "weights_only"),
+}
 """Options of libraries that would load other weights than those that a record names."""
 
 
@@ -47,10 +58,12 @@ def load_network(spec: str, file: Path | None, options: dict[str, Any]) -> Loade
     """
     name, colon, ending = spec.partition(":")
     of_torchvision = name in _torchvision_names()
-    if colon and not of_torchvision and not ending.startswith("IMAGENET"):
+    if colon and not of_torchvision and not is_clip(spec) and not ending.startswith("IMAGENET"):
         return _from_code(spec, file, options)
     for option in options.keys() & SOURCES_OF_WEIGHTS:
         raise In9Error(f"{spec} cannot be called with the option {option}; give its weights with --weights FILE.")
+    if is_clip(spec):
+        return load_clip(spec, file, options)
     if spec in LITE and file is None:
         return _from_package(spec, options)
     if of_torchvision:
@@ -80,6 +93,14 @@ def published_top1(weights: WeightsEnum) -> float | None:
     return None if math.isnan(top1) else top1
 
 
+@cache
+def timm_top1() -> dict[str, float]:
+    """The accuracy on ImageNet in % of timm's weights by their full name; the file says who published it."""
+    text = resources.files("in9.scoring").joinpath("timm_top1.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["weights"]: float(row["top1"]) for row in rows}
+
+
 def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
     import torchvision
 
@@ -95,7 +116,7 @@ def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str,
         try:
             usual.get_state_dict(progress=True, check_hash=True)
         except Exception as error:  # no network, a damaged file, and more
-            raise _not_here(f"{name}:{tag}", usual.url, error) from error
+            raise not_here(f"{name}:{tag}", usual.url, error) from error
         network = construct(name, torchvision.models.get_model, name, weights=usual, **options)
     else:
         state, published = read_state(file), published_weights(name, hash_of_file(file))
@@ -109,7 +130,8 @@ def _from_torchvision(name: str, tag: str, file: Path | None, options: dict[str,
     preprocessing = Preprocessing(tuple(preset.mean), tuple(preset.std), framing)
     weights, certain = file.name if file else tag, bool(tag) or published is not None
     top1 = published_top1(published) if published else None
-    return LoadedNetwork(network, name, "torchvision", weights, preprocessing, certain, top1)
+    source = None if top1 is None else TOP1_SOURCES["torchvision"]
+    return LoadedNetwork(network, name, "torchvision", weights, preprocessing, certain, top1, source)
 
 
 def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:
@@ -131,15 +153,17 @@ def _from_timm(spec: str, file: Path | None, options: dict[str, Any]) -> LoadedN
     make = partial(timm.create_model, full_name)
     if file is None:
         hub_id, url = configs[full_name].hf_hub_id, configs[full_name].url
-        overlay = {"file": _from_hub(spec, hub_id)} if hub_id else None
+        overlay = {"file": from_hub(spec, hub_id, TIMM_FILES)} if hub_id else None
         try:
             network = construct(name, make, pretrained=True, pretrained_cfg_overlay=overlay, **options)
         except OSError as error:
-            raise _not_here(spec, str(url), error) from error
+            raise not_here(spec, str(url), error) from error
     else:
         network = with_state(name, make, options, read_state(file), file)
     weights, certain = file.name if file else tag, bool(tag) or file is None
-    return LoadedNetwork(network, name, "timm", weights, _timm_preprocessing(network), certain)
+    top1 = None if file else timm_top1().get(full_name)
+    source = None if top1 is None else TOP1_SOURCES["timm"]
+    return LoadedNetwork(network, name, "timm", weights, _timm_preprocessing(network), certain, top1, source)
 
 
 def _timm_preprocessing(network: nn.Module) -> Preprocessing:
@@ -149,36 +173,6 @@ def _timm_preprocessing(network: nn.Module) -> Preprocessing:
     side = config["input_size"][-1]
     framing = Framing(math.floor(side / config["crop_pct"]), side, config["interpolation"])
     return Preprocessing(tuple(config["mean"]), tuple(config["std"]), framing)
-
-
-def _from_hub(spec: str, hub_id: str) -> str:
-    """The file of timm's weights: the copy that is here, or else downloaded.
-
-    timm would ask the hub even for a file that is here, and without a network try again for most of a minute.
-    """
-    from huggingface_hub import file_exists, hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    repository, _, tag = hub_id.partition("@")
-    revision = tag or None
-    names = ("model.safetensors", "pytorch_model.bin")
-    for name in names:
-        with suppress(LocalEntryNotFoundError):
-            return hf_hub_download(repository, name, revision=revision, local_files_only=True)
-    for name in names:
-        try:
-            if file_exists(repository, name, revision=revision):
-                return hf_hub_download(repository, name, revision=revision)
-        except Exception as error:  # the hub's client raises errors of several libraries
-            raise _not_here(spec, f"{name} of {repository}", error) from error
-    raise In9Error(f"{spec}: {repository} on the hub holds none of {', '.join(names)}; give --weights FILE.")
-
-
-def _not_here(spec: str, file: str, error: Exception) -> In9Error:
-    return In9Error(
-        f"The weights of {spec} are not here and cannot be downloaded ({reason(error)}); fetch {file} by other means "
-        "and give it with --weights FILE."
-    )
 
 
 def _from_package(name: str, options: dict[str, Any]) -> LoadedNetwork:
@@ -197,7 +191,8 @@ def _from_package(name: str, options: dict[str, Any]) -> LoadedNetwork:
     if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in own.values()]:
         raise In9Error(f"The weights {entry.name} do not fit timm's tf_{name} in this order.")
     network.load_state_dict(dict(zip(own, tensors, strict=True)))
-    return LoadedNetwork(network, f"tf_{name}", "timm", entry.name, _timm_preprocessing(network), True, LITE[name])
+    preprocessing, source = _timm_preprocessing(network), TOP1_SOURCES["lite"]
+    return LoadedNetwork(network, f"tf_{name}", "timm", entry.name, preprocessing, True, LITE[name], source)
 
 
 def _from_ours(name: str, file: Path | None, options: dict[str, Any]) -> LoadedNetwork:

@@ -1,11 +1,12 @@
 """Any classifier by name: published weights, a file of weights, or a function (paper, section 5 and appendix B).
 
-``load_model`` knows five forms of a name:
+``load_model`` knows six forms of a name:
 
 - ``resnet50:IMAGENET1K_V1``: torchvision's, with its weights named in full, since a library's default changes;
 - ``resnet50.a1_in1k`` or ``timm/resnet50.a1_in1k``: timm's, with its tag, for the same reason;
 - ``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2``: from a package, without a hub;
 - ``resnet50``, ``timm/mobilenetv2_100`` or ``small_resnet_w24``: an architecture, with a file of weights;
+- ``open_clip:ViT-B-32/openai``: a CLIP, by the names of the classes (see ``in9.scoring.clip``);
 - ``package.module:function``: what a function returns, a network, or any function from images to outputs.
 """
 
@@ -19,11 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from in9.data.dataset import Dataset
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import plain
+from in9.scoring.answers import is_answers
+from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
+from in9.scoring.probe import HEAD_SUFFIX, fit_head, read_head, without_head, write_head
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.networks import IN9_MEAN, IN9_STD, INTERPOLATIONS, Classifier, Framing
@@ -51,9 +56,15 @@ def load_model(
     weights: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
     class_map: Path | str | None = None,
-    preprocessing: str = NORMALISE_MODE,
+    preprocessing: str | None = None,
+    prompts: Path | str | None = None,
+    probe: str | None = None,
+    head: Path | str | None = None,
+    data: Dataset | Path | str | None = None,
     image_size: int = 224,
     device: torch.device | str = "cpu",
+    cache: Path | None = None,
+    progress: bool = False,
 ) -> ScorableModel:
     """The classifier of that name (see the module's text), in evaluation mode, in float32, on ``device``.
 
@@ -63,20 +74,28 @@ def load_model(
     ``weights`` is a safetensors file or a plain checkpoint. ``options`` are the architecture's, or correct the
     preprocessing: mean and std (one number or three), resize, crop and interpolation. ``preprocessing`` is
     ``normalise`` (no resize or crop, its own mean and std), ``reference`` (the same with the authors' mean and std:
-    ImageNet's, for nine outputs ImageNet-9's) or ``own`` (its own resize, crop, mean and std). Nine outputs whose mean
-    and std are not known are taken to be of a network trained with ImageNet-9's.
+    ImageNet's, for nine outputs ImageNet-9's) or ``own`` (its own resize, crop, mean and std); by default it is the
+    first, for a CLIP the last. Nine outputs whose mean and std are not known are taken to be of a network trained with
+    ImageNet-9's. ``prompts`` are how a CLIP is told the classes (see ``in9.scoring.clip``), by default ``imagenet``.
+
+    ``head`` is a file with a linear layer, which takes the place of the network's own last layer. With ``probe`` such a
+    layer is fitted to this training set, such as ``original``, of the dataset ``data`` (see ``in9.scoring.probe``), and
+    written to the file ``head`` if there is one.
 
     Nine outputs are the nine classes, 1,000 are ImageNet's and mapped by the authors' map; others need ``class_map``,
     a JSON file with the class, 0 to 8 or its name, of each output: {"index": class} or a list, -1 or left out for none.
-    ``image_size`` is the side of the images to come, in pixels. Raises In9Error for what does not exist, does not fit
-    or cannot be had.
+    ``image_size`` is the side of the images to come, in pixels. In the folder ``cache`` is kept what takes long to
+    compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit or cannot be had.
     """
+    preprocessing = preprocessing or (OWN_MODE if is_clip(model) else NORMALISE_MODE)
     if preprocessing not in PREPROCESSING_MODES:
         raise unknown("preprocessing", preprocessing, PREPROCESSING_MODES)
     corrections = _corrections(options or {}, preprocessing)
     file = None if weights is None else Path(weights)
     architecture_options = {key: value for key, value in (options or {}).items() if key not in corrections}
     if isinstance(model, str):
+        if is_answers(model):
+            raise In9Error(f"{model} holds answers: `in9 evaluate` reads them; all else asks the classifier itself.")
         name = name or model
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
             loaded = load_network(model, file, architecture_options)
@@ -85,16 +104,45 @@ def load_model(
         if architecture_options:
             raise In9Error(f"{name} cannot be called with the options {', '.join(architecture_options)}.")
         loaded = replace(from_function(name, model, file), preprocessing=UNTOUCHED, certain=True)
+    told: dict[str, Any] = {}
+    linear = probe is not None or head is not None
+    if linear and prompts is not None:
+        raise In9Error(f"{name} cannot be told the classes by prompts and by a linear head; leave one out.")
+    if linear:
+        loaded = replace(loaded, network=without_head(name, loaded), top1=None, top1_source=None)
+    elif loaded.whole is not None or prompts is not None:
+        wanted = str(prompts or IMAGENET)
+        network, told = zero_shot(name, loaded, architecture_options, wanted, torch.device(device), cache, progress)
+        loaded = replace(loaded, network=network)
     network = loaded.network.float().eval().to(torch.device(device)).to(memory_format=torch.channels_last)
     framing = _framing(name, loaded.preprocessing, corrections, image_size) if preprocessing == OWN_MODE else None
     outputs = _count_outputs(name, loaded, framing, image_size, device)
-    groups, mapping = _groups(name, outputs, class_map)
-    authors = Preprocessing(IN9_MEAN, IN9_STD) if groups is None else Preprocessing()
-    known = loaded.preprocessing if loaded.certain or groups is not None else None
+    groups, mapping = (None, {}) if linear else _groups(name, outputs, class_map)
+    of_nine = groups is None and not linear
+    authors = Preprocessing(IN9_MEAN, IN9_STD) if of_nine else Preprocessing()
+    known = loaded.preprocessing if loaded.certain or not of_nine else None
     colours = authors if known is None or preprocessing == REFERENCE_MODE else known
     mean, std = corrections.get("mean", colours.mean), corrections.get("std", colours.std)
     untouched = Preprocessing(mean, std, framing or Framing()) == UNTOUCHED
     is_function = isinstance(network, FunctionNetwork)
+    prepared: dict[str, Any] = {
+        "mode": "none" if untouched else preprocessing,
+        "mean": mean,
+        "std": std,
+        **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
+    }
+    if linear:
+        seer = Classifier(network, mean, std, None, framing).to(device).eval()
+        identity: dict[str, Any] = {
+            "architecture": loaded.architecture,
+            "options": architecture_options,
+            "preprocessing": prepared,
+        }
+        identity |= {"sha256": None if is_function else weights_hash(network)}
+        kept = cache if loaded.library else None  # of somebody's code the weights do not say all
+        layer, told = _head(name, seer, plain(identity), outputs, probe, head, data, kept, progress)
+        network, outputs = nn.Sequential(network, layer.to(device)), layer.out_features
+        groups, mapping = _groups(name, outputs, class_map)
     facts = {
         "name": name,
         "options": architecture_options,
@@ -105,15 +153,39 @@ def load_model(
         "parameters": None if is_function else sum(weight.numel() for weight in network.parameters()),
         "outputs": outputs,
         **mapping,
-        "preprocessing": {
-            "mode": "none" if untouched else preprocessing,
-            "mean": mean,
-            "std": std,
-            **(asdict(framing) if framing else dict.fromkeys(("resize", "crop", "interpolation"))),
-        },
+        "preprocessing": prepared,
         "imagenet_top1": loaded.top1,
+        **({"imagenet_top1_source": loaded.top1_source} if loaded.top1_source else {}),
+        **told,
     }
     return ScorableModel(Classifier(network, mean, std, groups, framing).to(device).eval(), plain(facts))
+
+
+def _head(
+    name: str,
+    seer: Classifier,
+    told: Any,
+    features: int,
+    probe: str | None,
+    head: Path | str | None,
+    data: Dataset | Path | str | None,
+    cache: Path | None,
+    progress: bool,
+) -> tuple[nn.Linear, dict[str, Any]]:
+    """The head of a classifier ``seer`` that gives features, and what a record says of it."""
+    path = None if head is None else Path(head)
+    if probe is None:
+        made = read_head(name, Path(str(head)), told, features)
+    else:
+        if path is not None and path.suffix != HEAD_SUFFIX:
+            raise In9Error(f"A head is written to a file with the ending {HEAD_SUFFIX}, not to {path}.")
+        if data is None:
+            raise In9Error("A probe is fitted to the training images of a dataset; say with data= which.")
+        made = fit_head(name, seer, told, probe, data if isinstance(data, Dataset) else Dataset(data), cache, progress)
+        if path is not None:
+            write_head(path, made)
+    facts = {key: value for key, value in made.facts.items() if key != "features_of"}
+    return made.layer, {"head": {**facts, "features": features}}
 
 
 def _corrections(options: Mapping[str, Any], mode: str) -> dict[str, Any]:
@@ -161,6 +233,8 @@ def _count_outputs(
     """How many outputs a network has, found out with two gray images."""
     gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=device)
     hint = "; --preprocessing own gives it the size that it is used to" if loaded.library else ""
+    if loaded.library == "timm":
+        hint += ", and with --set dynamic_img_size=True many transformers take any"
     with errors_of_foreign_code(f"{name} cannot take images of {image_size} x {image_size} pixels", hint):
         outputs = Classifier(loaded.network, UNTOUCHED.mean, UNTOUCHED.std, framing=framing).to(device).outputs(gray)
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(gray):
@@ -183,7 +257,8 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
         return torch.from_numpy(imagenet_to_in9()), {"mapping": "ImageNet's 1,000, the authors' map"}
     raise In9Error(
         f"{name} has {outputs:,} outputs, neither the nine classes nor ImageNet's 1,000; say with --map FILE which "
-        'class each is: a JSON file, {"index": class from 0 to 8} or a list, -1 for none of the nine.'
+        'class each is: a JSON file, {"index": class from 0 to 8} or a list, -1 for none of the nine; or, if they are '
+        "features, fit a linear head to them with --probe original."
     )
 
 

@@ -15,9 +15,10 @@ import pandas as pd
 from in9.errors import In9Error, plain_disk_errors
 from in9.files import written_whole
 from in9.plots import charts, style
+from in9.scoring.answers import ELSEWHERE
 from in9.scoring.challenge import ChallengeScore
 from in9.scoring.score import RESTRICTED, STRICT, Score
-from in9.taxonomy import TITLES
+from in9.taxonomy import NUM_CLASSES, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +42,11 @@ def text(score: Score, among: pd.DataFrame) -> str:
         shares = " / ".join(f"{share:.1f}" for share in rows["share"])
         lines.append(f"{ROW_TITLES[str(test)]:<16}{rows['images'].iloc[0]:>7}  {intervals}{shares}")
     lines += ["", "In square brackets: 95 % intervals, each class counting the same; that of BG-Gap is paired."]
-    if RESTRICTED in score.rules:
+    if score.record.settings["model"]["outputs"] != NUM_CLASSES:
         lines.append("Strict, the paper's rule: an answer under none of the nine classes is wrong.")
+    if RESTRICTED in score.rules:
         lines.append("Restricted: the best of the 370 ImageNet classes that fall under the nine.")
+    lines += _missing(score)
     if len(among):
         lines += ["", "By BG-Gap among the paper's models (paper, table 2, and the authors' README):", ""]
         lines.append(f"  {'model':<40}{'Original':>9}{'M-Same':>9}{'M-Rand':>9}{'BG-Gap':>9}  where")
@@ -72,8 +75,31 @@ def challenge_text(score: ChallengeScore) -> str:
 def _heading(score: Score | ChallengeScore) -> str:
     facts, source = score.record.settings["model"], score.record.settings["data"]["source"]
     top1 = "" if facts["imagenet_top1"] is None else f", {facts['imagenet_top1']:.1f} % on ImageNet"
+    top1 += f" ({facts['imagenet_top1_source']})" if "imagenet_top1_source" in facts else ""
     mode = facts["preprocessing"]["mode"]
-    return f"{facts['name']}: {facts['outputs']} outputs, preprocessing {mode}{top1}; test images from {source}"
+    words = f", prompts {facts['prompts']}" if "prompts" in facts else ""
+    if "head" in facts:
+        words = f", linear head on {facts['head'].get('train_on') or facts['head']['file']}"
+    kind = f"{facts['outputs']} outputs{words}, preprocessing {mode}"
+    if mode == ELSEWHERE:
+        kind = f"answers of {facts['weights']}"
+    return f"{facts['name']}: {kind}{top1}; test images from {source}"
+
+
+def _missing(score: Score) -> list[str]:
+    """What is said of images that a file of answers lacks."""
+    missing = {test: count for test, count in score.record.settings.get("missing", {}).items() if count}
+    if not missing:
+        return []
+    counts = ", ".join(f"{count:,} of {ROW_TITLES[test]}" for test, count in missing.items())
+    left_out = score.record.settings["left_out"]
+    return [
+        "",
+        f"Images without an answer: {counts}. Left out with them, as test sets are compared object by object: "
+        f"{left_out:,} answers.",
+        "The intervals are wider, those of the images that are left; if it is no chance which are missing, the numbers",
+        "are off by more than the intervals say.",
+    ]
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

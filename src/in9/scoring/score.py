@@ -28,6 +28,7 @@ from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
 from in9.evaluation.records import Record, predictions_of, provenance, to_digits
 from in9.files import plain
+from in9.scoring.answers import Answers, is_answers, read_answers
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.test_images import TestImages, open_test_images
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
@@ -108,7 +109,7 @@ class Score:
 
 
 def evaluate(
-    model: ScorableModel | Callable[[Tensor], Tensor] | str,
+    model: ScorableModel | Answers | Callable[[Tensor], Tensor] | Path | str,
     data: TestImages | Dataset | Path | str,
     *,
     tests: Sequence[str] | None = None,
@@ -121,11 +122,18 @@ def evaluate(
 ) -> Score:
     """Score a classifier on every test set of a dataset, or of the released archive.
 
-    ``model`` is what ``in9.load_model`` returns, a name for it, or any function from images float [B, 3, S, S] in
-    [0, 1] to 9 or 1,000 outputs; ``name`` names a function. ``tests`` picks test sets, ``split`` and ``seed`` the
-    images and draws of a dataset. Raises In9Error for what cannot be scored, and for answers that are not numbers.
+    ``model`` is what ``in9.load_model`` returns, a name for it, any function from images float [B, 3, S, S] in
+    [0, 1] to 9 or 1,000 outputs, or a CSV file of answers (see ``in9.scoring.answers``); ``name`` names a function or
+    a file. ``tests`` picks test sets, ``split`` and ``seed`` the images and draws of a dataset. Raises In9Error for
+    what cannot be scored, and for answers that are not numbers.
     """
     images = open_test_images(data, split, seed, pick_device(device))
+    if isinstance(model, Path):
+        model = str(model)
+    if isinstance(model, str) and is_answers(model):
+        model = read_answers(Path(model), name)
+    if isinstance(model, Answers):
+        return _score_of_answers(model, images, tests or ())
     if not isinstance(model, ScorableModel):
         model = load_model(model, name=name, image_size=images.image_size, device=images.device)
     tests = tuple(tests or images.tests)
@@ -144,8 +152,25 @@ def evaluate(
             if restricted is not None:
                 results.setdefault(RESTRICTED, {})[test] = to_digits(restricted)
     seconds = time.monotonic() - started
-    record = score_record(Score.kind, model, images, {"tests": list(tests)}, results, seconds)
+    record = score_record(Score.kind, model.facts, images, {"tests": list(tests)}, results, seconds)
     return Score(record, {test: images.ids(test) for test in tests})
+
+
+def _score_of_answers(file: Answers, images: TestImages, tests: Sequence[str]) -> Score:
+    """The score of a classifier that ran elsewhere."""
+    answers = file.to(images, tests)
+    labels = {
+        IN9L if test == IN9L else "in9": to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()
+    }
+    results = {"labels": labels, "predictions": {test: to_digits(classes) for test, classes in answers.strict.items()}}
+    if answers.restricted:
+        results[RESTRICTED] = {test: to_digits(classes) for test, classes in answers.restricted.items()}
+    settings: dict[str, Any] = {"tests": list(answers.rows)}
+    if any(answers.missing.values()):
+        settings |= {"missing": answers.missing, "left_out": answers.left_out}
+    ids = {test: images.ids(test) for test in answers.rows}
+    record = score_record(Score.kind, file.facts, images, settings, results, 0)
+    return Score(record, {test: tuple(ids[test][row] for row in rows) for test, rows in answers.rows.items()})
 
 
 @torch.inference_mode()
@@ -179,17 +204,17 @@ def predict_by_rules(
 
 def score_record(
     kind: str,
-    model: ScorableModel,
+    facts: dict[str, Any],
     images: TestImages,
     settings: dict[str, Any],
     results: dict[str, Any],
     seconds: float,
 ) -> Record:
-    """The record of a score, named after the model."""
+    """The record of a score, named after the model, of which ``facts`` tell."""
     return Record(
         kind=kind,
-        name=re.sub(r"[^a-z0-9]+", "_", str(model.facts["name"]).lower()).strip("_"),
-        settings=plain({"model": model.facts, "data": {**images.facts, "hash": images.hash}, **settings}),
+        name=re.sub(r"[^a-z0-9]+", "_", str(facts["name"]).lower()).strip("_"),
+        settings=plain({"model": facts, "data": {**images.facts, "hash": images.hash}, **settings}),
         data=images.hash,
         results=plain(results),
         provenance=provenance(seconds, device=str(images.device), evaluation_precision="float32"),

@@ -7,6 +7,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ class LoadedNetwork:
     """A network with its weights.
 
     ``preprocessing`` is None if nothing is known of it; ``certain`` says that it belongs to these weights and is not
-    only what is usual for the architecture. ``top1`` is the published accuracy on ImageNet in %.
+    only what is usual for the architecture. ``top1`` is the published accuracy on ImageNet in %, ``top1_source`` who
+    published it. ``whole`` is set where the network is a part of it: the two towers of a CLIP.
     """
 
     network: nn.Module
@@ -56,6 +58,8 @@ class LoadedNetwork:
     preprocessing: Preprocessing | None = None
     certain: bool = False
     top1: float | None = None
+    top1_source: str | None = None
+    whole: Any = None
 
 
 class FunctionNetwork(nn.Module):
@@ -151,6 +155,36 @@ def with_state(
     if told:
         raise In9Error(f"The weights {file} do not fit {name}: of {len(own)} tensors {', '.join(told)}.")
     return network
+
+
+def from_hub(spec: str, hub_id: str, names: tuple[str, ...]) -> str:
+    """The file of weights, by the first of these names that the hub has: the copy that is here, or else downloaded.
+
+    Libraries would ask the hub even for a file that is here, and without a network try again for most of a minute.
+    """
+    from huggingface_hub import file_exists, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    repository, _, tag = hub_id.partition("@")
+    revision = tag or None
+    for name in names:
+        with suppress(LocalEntryNotFoundError):
+            return hf_hub_download(repository, name, revision=revision, local_files_only=True)
+    for name in names:
+        try:
+            if file_exists(repository, name, revision=revision):
+                return hf_hub_download(repository, name, revision=revision)
+        except Exception as error:  # the hub's client raises errors of several libraries
+            raise not_here(spec, f"{name} of {repository}", error) from error
+    raise In9Error(f"{spec}: {repository} on the hub holds none of {', '.join(names)}; give --weights FILE.")
+
+
+def not_here(spec: str, file: str, error: Exception) -> In9Error:
+    """The error for weights that cannot be downloaded."""
+    return In9Error(
+        f"The weights of {spec} are not here and cannot be downloaded ({reason(error)}); fetch {file} by other means "
+        "and give it with --weights FILE."
+    )
 
 
 def construct(name: str, make: Callable[..., nn.Module], /, *arguments: Any, **options: Any) -> nn.Module:

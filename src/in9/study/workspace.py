@@ -48,6 +48,11 @@ class Workspace:
         return self.measured / "scores"
 
     @property
+    def features(self) -> Path:
+        """What frozen networks say of images and words, kept since it takes long to compute."""
+        return self.runs / "features"
+
+    @property
     def trained(self) -> Path:
         """Trained weights and checkpoints."""
         return self.runs / "trained"
