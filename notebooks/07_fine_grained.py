@@ -24,7 +24,7 @@ from in9.experiments import fine_grained, paper, verdicts
 from in9.experiments.adversarial_backgrounds import answered_pairs
 from in9.experiments.mixed_rand_training import WAYS, answers
 from in9.plots import charts, page, pictures, style, tables
-from in9.taxonomy import CLASS_NAMES, TITLES
+from in9.taxonomy import TITLES
 
 study = open_study(globals())
 trained = {

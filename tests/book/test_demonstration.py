@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from in9.book import demonstration
-from in9.book.demonstration import SHOWN_BACKGROUNDS, DEMONSTRATION, SHOWN_OBJECTS, Demonstration
+from in9.book.demonstration import DEMONSTRATION, SHOWN_BACKGROUNDS, SHOWN_OBJECTS, Demonstration
 from in9.evaluation.records import Store
 from in9.study.workspace import Workspace, find_workspace
 from in9.taxonomy import NUM_CLASSES

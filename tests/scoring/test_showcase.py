@@ -43,7 +43,7 @@ def test_both_rules_and_the_share(pictures: Illustrations) -> None:
 
 
 def test_answers_in_words() -> None:
-    answered = showcase.Answers(np.array([0, 8]), np.array([0.974, 0.5], np.float32), np.array([0, -1]))
+    answered = showcase.Replies(np.array([0, 8]), np.array([0.974, 0.5], np.float32), np.array([0, -1]))
     assert answered.words() == ["dog, 97 %", "fish, 50 %"]
 
 

@@ -102,7 +102,9 @@ def measure(study: Study) -> Record:
     started = time.monotonic()
     shown = photographs.shown(study.workspace.photographs)
     small = photographs.shown(study.workspace.photographs, study.dataset.image_size)
-    objects, backgrounds = (torch.tensor([shown.row(name) for name in names]) for names in (SHOWN_OBJECTS, SHOWN_BACKGROUNDS))
+    objects, backgrounds = (
+        torch.tensor([shown.row(name) for name in names]) for names in (SHOWN_OBJECTS, SHOWN_BACKGROUNDS)
+    )
     pool, recipes = small.pool(), [study.profile.recipe_on(name) for name in COMPARED]
     pairs = [compose("mixed_rand", pool, row.expand(len(backgrounds)), backgrounds) for row in objects]
     percents = []
@@ -122,4 +124,9 @@ def measure(study: Study) -> Record:
 
 
 def _settings(shown: Illustrations) -> dict[str, Any]:
-    return {"illustrations": shown.hash, "objects": SHOWN_OBJECTS, "backgrounds": SHOWN_BACKGROUNDS, "trained_on": COMPARED}
+    return {
+        "illustrations": shown.hash,
+        "objects": SHOWN_OBJECTS,
+        "backgrounds": SHOWN_BACKGROUNDS,
+        "trained_on": COMPARED,
+    }

@@ -33,7 +33,7 @@ KIND = "pairs"
 """Of the record of all pairs."""
 
 
-class Answers(NamedTuple):
+class Replies(NamedTuple):
     """What the network says of N images.
 
     ``classes`` is the class of the nine with the highest score, int64 [N] (the restricted rule), ``shares`` the part of
@@ -61,7 +61,7 @@ def network() -> ScorableModel | None:
 
 
 @torch.inference_mode()
-def answers(images: np.ndarray | Tensor) -> Answers | None:
+def answers(images: np.ndarray | Tensor) -> Replies | None:
     """What EfficientNet-Lite0 says of images, uint8 [N, S, S, 3] or a tensor [N, 3, S, S]; None if it is not there."""
     model = network()
     if model is None:
@@ -71,7 +71,7 @@ def answers(images: np.ndarray | Tensor) -> Answers | None:
         scores = torch.cat([model.classifier(part) for part in batch.split(8)])
     shares, classes = scores[:, :NUM_CLASSES].softmax(1).max(1)
     strict = torch.where(scores.argmax(1) < NUM_CLASSES, classes, UNMAPPED)
-    return Answers(classes.numpy(), shares.numpy(), strict.numpy())
+    return Replies(classes.numpy(), shares.numpy(), strict.numpy())
 
 
 @contextmanager
