@@ -21,6 +21,7 @@ import pandas as pd
 from in9.book import published_chart
 from in9.book.setup import open_study
 from in9.experiments import benchmark_progress, network_lines, paper, verdicts
+from in9.experiments.claims import CLAIMS
 from in9.plots import curves, page, style, tables
 from in9.scoring.score import RESTRICTED, SCORING_RULES
 from in9.taxonomy import TITLES
@@ -184,9 +185,7 @@ page.show(
 
 # %% tags=["remove-input"]
 claims = [
-    verdicts.verdict_on(claim.text, study)
-    for claim in verdicts.CLAIMS
-    if claim.chapter == "08"
+    verdicts.verdict_on(claim.text, study) for claim in CLAIMS if claim.chapter == "08"
 ]
 tables.table(
     [

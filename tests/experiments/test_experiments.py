@@ -18,6 +18,7 @@ from trial_study import PROFILE, furnished, open_study, records_of
 mpl.use("Agg")
 
 from in9.data.dataset import Dataset
+from in9.data.sources.synthetic import Synthetic
 from in9.data.variants import load_pool
 from in9.evaluation.predictions import Predictions, gain, gap_change
 from in9.evaluation.records import Store, from_digits, predictions_of, to_digits
@@ -34,6 +35,7 @@ from in9.study.jobs import TEST_SEED, draws_jobs, evaluations
 from in9.study.profile import load_profile
 from in9.study.study import Study
 from in9.study.workspace import Workspace, find_workspace
+from in9.taxonomy import CLASS_NAMES
 from in9.training.loop import train
 from in9.training.recipe import Recipe
 from in9.training.trained import trained_classifier, weights_file
@@ -132,6 +134,18 @@ def test_the_dial_has_every_quantity_at_every_position(workspace: Workspace) -> 
     for position in dial.values():
         assert position["pull"].value == pytest.approx(position["towards"].value - position["elsewhere"].value)
     assert {"trial-rho-0", "trial-rho-1"} <= {path.name for path in workspace.measured.iterdir()}
+
+
+def test_the_dial_moves_objects_to_the_texture_of_their_class() -> None:
+    images = controls.painted(load_profile("tiny"))
+    first, *_, last = controls.dial_profiles(load_profile("tiny")).values()
+    textures = []
+    for position in (first, last):
+        source = Synthetic(**{**position.source_options, "per_class": 1})
+        textures.append([source.texture_of(example) for example in source.examples()])
+    moved = (images[-1] != images[0]).any(axis=(1, 2, 3))  # which of the nine pictures changed at all
+    assert moved.tolist() == [before != after for before, after in zip(*textures, strict=True)]
+    assert textures[1] == list(range(len(CLASS_NAMES))) and moved.any()
 
 
 def test_photographs_are_calibrated_on_the_control_set() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from in9.data.published import MASKS_FILE, read_published
 from in9.experiments import masks_and_sizes
-from in9.experiments.masks_and_sizes import at_imagenet_sizes, mask_rules, object_sizes
+from in9.experiments.masks_and_sizes import at_imagenet_sizes, gaps_by_size, mask_rules, object_sizes
 from in9.experiments.why_pretrained import EARLIER_RULE
 from in9.study.study import Study
 from in9.study.workspace import Workspace, find_workspace
@@ -55,6 +55,17 @@ def test_the_gap_falls_with_the_size_of_the_object_and_imagenets_objects_are_sma
     plain = study.answers("original").gap().in_percent().value
     assert plain < weighted.gap.in_percent().value < thirds["value"].max()
     assert weighted.gap.low < weighted.gap.value < weighted.gap.high
+
+
+def test_every_test_image_has_a_size(study: Study) -> None:
+    bins = gaps_by_size(study)
+    assert (
+        bins["images"].sum() == object_sizes(study)["images"].sum() == len(study.answers("original").labels["original"])
+    )
+    for row in bins.to_dict("records"):
+        low, high = map(float, row["bin"].split(" to "))
+        assert low <= row["share"] <= high
+    assert bins["value"].iloc[0] > bins["value"].iloc[-1]
 
 
 def test_without_published_masks_nothing_is_said(study: Study, tmp_path: Path) -> None:
