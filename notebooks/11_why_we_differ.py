@@ -56,12 +56,15 @@ page.finding(
 # (Tiny ImageNet's) are 64 pixels wide and show their objects large. How large the paper's are is not printed, but ImageNet's
 # validation images show how large ImageNet's are.
 #
-# So we weigh our photographs. Let $a_i$ be the share of photograph $i$ that its object covers. A photograph counts as often as
-# ImageNet has objects of that size, for each of ours:
+# So we weigh our photographs. Let $a_i$ be the share of photograph $i$ that its object covers. Each photograph counts by
+# how much more often ImageNet has objects of its size than we have:
 #
 # $$
-# \text{gap} = \sum_i w_i \; r\big(\text{bin}(a_i)\big) \; (\text{same}_i - \text{rand}_i), \qquad
-# r(\text{bin}) = \frac{\text{share of ImageNet's objects in the bin}}{\text{share of ours}}
+# \text{gap} = \sum_i w_i \; r_i \; (\text{same}_i - \text{rand}_i)
+# $$
+#
+# $$
+# r_i = \frac{\text{share of ImageNet's objects of size } a_i}{\text{share of ours}}
 # $$
 #
 # Here $w_i$ gives every class the same weight, and $\text{same}_i$ and $\text{rand}_i$ say how often object $i$ is named
