@@ -78,13 +78,12 @@ def test_backgrounds_are_listed(exported, pool):
     assert len(rows) == len(MIXED) * len(pool)
     for variant in MIXED:
         drawn = draw_backgrounds(variant, pool, 0)[0].tolist()
-        mine = {(row["folder"], row["name"]): row for row in rows if row["variant"] == variant}
+        mine = {row["id"]: row["background"] for row in rows if row["test"] == variant}
         for row, other in enumerate(drawn):
-            listed = mine[FOLDERS[pool.labels[row]], pool.ids[row]]
-            assert listed["background_name"] == pool.ids[other]
-            assert listed["background_folder"] == FOLDERS[pool.labels[other]]
-    same = [row for row in rows if row["variant"] == "mixed_same"]
-    assert all(row["folder"] == row["background_folder"] for row in same)
+            listed = mine[f"{FOLDERS[pool.labels[row]]}/{pool.ids[row]}"]
+            assert listed == f"{FOLDERS[pool.labels[other]]}/{pool.ids[other]}"
+    same = [row for row in rows if row["test"] == "mixed_same"]
+    assert all(row["id"].partition("/")[0] == row["background"].partition("/")[0] for row in same)
 
 
 def test_another_split_and_seed(dataset, exported, tmp_path):

@@ -88,6 +88,33 @@ def export(
     typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed)}")
 
 
+def backgrounds(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="The authors' released test set, or any in its layout.")],
+    csv: Annotated[Path | None, typer.Option(help="The table; default: recovered_backgrounds.csv in DIR.")] = None,
+) -> None:
+    """Recover which background each mixed image has, and how sure that is, from its pixels.
+
+    The table has a row for each mixed image: test, id, background, distance (to that background, in grey levels),
+    margin (to the runner-up) and doubtful. `in9 evaluate` reads it.
+    """
+    from in9.data.backgrounds import recover_backgrounds
+    from in9.data.released import RECOVERED, Released
+    from in9.errors import plain_disk_errors
+    from in9.files import written_whole
+
+    released = Released(data)
+    target = csv or released.folder / RECOVERED
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise In9Error(f"{target} cannot be written: give a file name in a folder that exists.")
+    table = recover_backgrounds(released, progress=True)
+    with plain_disk_errors(target, resumes=False), written_whole(target) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", float_format="%.3f")
+    for test, part in table.groupby("test", sort=False):
+        doubtful, distance = int(part["doubtful"].sum()), part["distance"].median()
+        typer.echo(f"{test}: {len(part):,} images, {doubtful:,} doubtful; median distance {distance:.1f} grey levels")
+    typer.echo(f"wrote {target}")
+
+
 def fetch(
     what: Annotated[str, typer.Argument(help="tiny-imagenet or released.")],
     to: Annotated[Path | None, typer.Option(help="Where it goes; default: the user's cache.")] = None,

@@ -87,6 +87,7 @@ def evaluate(
     json_: JSON = None,
     csv: Annotated[Path | None, typer.Option(help="Write every image's answers here.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the table here: .svg, .png or .pdf.")] = None,
+    backgrounds: Annotated[Path | None, typer.Option(help="A table that `in9 backgrounds` wrote elsewhere.")] = None,
 ) -> None:
     """Score a classifier: accuracy on every variant, BG-Gap, and where that stands among the paper's models.
 
@@ -98,14 +99,16 @@ def evaluate(
     from in9.evaluation.records import Store
     from in9.experiments.benchmark_progress import among_the_papers
     from in9.scoring import report
+    from in9.scoring.background_answers import background_table, background_text, known_backgrounds
     from in9.scoring.score import evaluate as score_model
     from in9.study.workspace import find_workspace
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
-    report.check_targets(json_, csv, figure, folder=store.folder, inputs=(weights, class_map))
+    report.check_targets(json_, csv, figure, folder=store.folder, inputs=(weights, class_map, backgrounds))
     chosen, images = _scored(name, model, data, split, seed, device, top1, weights=weights, options=set_,
                              class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    known = known_backgrounds(images, backgrounds)
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     writers = _writers(store, score, json_)
     if csv:
@@ -114,6 +117,7 @@ def evaluate(
         writers[figure] = lambda path: report.write(path, report.figure(score))
     try:
         typer.echo(report.text(score, among_the_papers(score)))
+        typer.echo(background_text(background_table(score, known)), nl=False)
     finally:  # even if nobody reads the table to its end
         report.save(writers)
 

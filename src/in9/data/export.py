@@ -10,6 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from in9.data import variants
+from in9.data.backgrounds import BACKGROUND_COLUMNS
 from in9.data.dataset import Dataset
 from in9.data.released import BACKGROUNDS, FOLDERS, MASKS
 from in9.data.variants import MIXED, VARIANTS
@@ -56,9 +57,9 @@ def export(dataset: Dataset, out: Path | str, *, split: str = "test", seed: int 
                     Image.fromarray(image.permute(1, 2, 0).numpy()).save(f"{target}.png")
                 if backgrounds is not None:
                     background = int(backgrounds[row])
-                    listing.append((kind, folder, name, folders[background], names[background]))
+                    listing.append((kind, f"{folder}/{name}", f"{folders[background]}/{names[background]}"))
                 bar.update()
-        columns = ["variant", "folder", "name", "background_folder", "background_name"]
-        pd.DataFrame(listing, columns=columns).to_csv(work / BACKGROUNDS, index=False, lineterminator="\n")
+        table = pd.DataFrame(listing, columns=list(BACKGROUND_COLUMNS))
+        table.to_csv(work / BACKGROUNDS, index=False, lineterminator="\n")
         work.rename(out)
     return out
