@@ -16,6 +16,7 @@ from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_p
 from in9.errors import In9Error
 from in9.taxonomy import CLASSES
 
+BESIDE = ("README.md", "backgrounds.csv", "croissant.json")
 FOLDERS = [coarse.folder for coarse in CLASSES]
 
 
@@ -34,7 +35,7 @@ def entries(path):
 
 
 def test_layout(exported, pool):
-    assert entries(exported) == sorted([*VARIANTS, "fg_mask", "backgrounds.csv"])
+    assert entries(exported) == sorted([*VARIANTS, "fg_mask", *BESIDE])
     assert entries(exported.parent) == [exported.name]  # no working folder is left
     for variant in (*VARIANTS, "fg_mask"):
         assert entries(exported / variant) == ["val"]
@@ -142,4 +143,4 @@ def test_a_stopped_export_never_looks_finished(dataset, tmp_path, monkeypatch):
         assert not out.exists()
     (tmp_path / "out.partial" / "left.txt").write_text("from before")
     export(dataset, out, progress=False)
-    assert entries(tmp_path) == ["out"] and entries(out) == ["backgrounds.csv", "fg_mask", "original"]
+    assert entries(tmp_path) == ["out"] and entries(out) == sorted([*BESIDE, "fg_mask", "original"])

@@ -77,15 +77,20 @@ def _published_masks(source: Source) -> Path | None:
 
 def export(
     dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
-    out: Annotated[Path, typer.Argument(help="The folder that will hold the authors' layout.")],
+    out: Annotated[Path, typer.Argument(help="The folder that will hold the export.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     seed: Annotated[int, seed_option("Decides the backgrounds of the mixed variants.")] = 0,
+    format_: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")] = "imagefolder",
 ) -> None:
-    """Write the eight variants and the masks of one split in the layout of the authors' test archive."""
+    """Write the eight variants and the masks of one split, with a dataset card and Croissant metadata.
+
+    The format imagefolder is the layout of the authors' test archive, webdataset is tar files. The Hugging Face library
+    `datasets` loads either.
+    """
     from in9.data.dataset import Dataset
     from in9.data.export import export as export_dataset
 
-    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed)}")
+    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed, layout=format_)}")
 
 
 def backgrounds(
