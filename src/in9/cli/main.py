@@ -9,11 +9,11 @@ import typer
 
 from in9.cli.data_commands import backgrounds, build, export, fetch
 from in9.cli.profile_commands import book, claims, measure, records, rerun, sync, train
-from in9.cli.score_commands import challenge, evaluate
+from in9.cli.score_commands import challenge, evaluate, saliency
 from in9.errors import UNUSABLE, In9Error
 
 INTERRUPTED = 130
-START_ANEW = ("export", "backgrounds", "evaluate")
+START_ANEW = ("export", "backgrounds", "evaluate", "saliency")
 """The commands that do not go on from where they were stopped."""
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 for command in (
     *(book, build, export, backgrounds, train, measure, rerun),
-    *(evaluate, challenge, fetch, records, claims, sync),
+    *(evaluate, challenge, saliency, fetch, records, claims, sync),
 ):
     app.command()(command)
 

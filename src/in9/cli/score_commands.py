@@ -14,6 +14,7 @@ from in9.errors import In9Error
 if TYPE_CHECKING:
     from in9.evaluation.records import Store
     from in9.scoring.challenge import ChallengeScore
+    from in9.scoring.explain import SaliencyScore
     from in9.scoring.score import Score
 
 MODEL = Annotated[str, typer.Argument(metavar="MODEL", help="See `in9 evaluate --help`.")]
@@ -57,7 +58,9 @@ def _scored(
     return replace(model, facts={**model.facts, **facts}), images
 
 
-def _writers(store: Store, score: Score | ChallengeScore, json_: Path | None) -> dict[Path, Callable[[Path], object]]:
+def _writers(
+    store: Store, score: Score | ChallengeScore | SaliencyScore, json_: Path | None
+) -> dict[Path, Callable[[Path], object]]:
     """What writes the record into the store, and the file of ``--json``; by its path."""
     from in9.evaluation.records import Store
     from in9.scoring import report
@@ -166,3 +169,51 @@ def challenge(
         typer.echo(report.challenge_text(score))
     finally:
         report.save(_writers(store, score, json_))
+
+
+def saliency(
+    model: MODEL,
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASS_MAP = None,
+    preprocessing: PREPARED = "normalise",
+    split: SPLIT = "test",
+    method: Annotated[
+        list[str] | None, typer.Option(help="gradcam, hirescam or gradient; may be given again. Default: all.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="A layer of the network; default: the last before pooling.")] = None,
+    variant: Annotated[str, typer.Option(help="The images: original, mixed_rand or another variant.")] = "original",
+    of: Annotated[str, typer.Option(help="Maps of the true class, or of the predicted one.")] = "true",
+    per_class: Annotated[int | None, typer.Option(min=2, help="So many images of each class; default: all.")] = None,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    json_: JSON = None,
+    gallery: Annotated[Path | None, typer.Option(help="Draw an image of each class with its maps: .png, .svg.")] = None,
+) -> None:
+    """Say where a classifier looks: how much of its saliency maps is on the object.
+
+    Grad-CAM and HiResCAM look at a layer, which is found for CNNs and transformers alike; the gradient of the input
+    needs none.
+    """
+    from in9.evaluation.records import Store
+    from in9.evaluation.saliency.maps import METHODS_FOR_ANY
+    from in9.scoring import explain, report
+    from in9.study.workspace import find_workspace
+
+    report.check_figure(gallery)
+    store = Store(find_workspace().scores)
+    report.check_targets(json_, gallery, folder=store.folder, inputs=(weights, class_map))
+    chosen, images = _scored(name, model, data, split, 0, device, None, weights=weights, options=set_,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    methods = tuple(dict.fromkeys(method or METHODS_FOR_ANY))
+    score = explain.saliency(chosen, images, methods=methods, layer=layer, test=variant, of=of, per_class=per_class,
+                             batch_size=batch_size, progress=True)  # fmt: skip
+    writers = _writers(store, score, json_)
+    if gallery:
+        writers[gallery] = lambda path: report.write(path, explain.gallery(chosen, images, score))
+    try:
+        typer.echo(explain.saliency_text(score))
+    finally:
+        report.save(writers)
