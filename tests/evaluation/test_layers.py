@@ -68,7 +68,7 @@ def test_the_last_layer_that_the_answer_depends_on() -> None:
         (create("resnet18").eval(), "layer4", 1, None, False),
         (token, "blocks.1.norm1", 4, 1, False),
         (vit(reg_tokens=4), "blocks.1.norm1", 4, 5, False),
-        (pooled, "norm", 4, 0, False),
+        (pooled, "blocks", 4, 0, False),
         (Classifier(InPlace()).eval(), "features", 8, None, False),
         (Classifier(ChannelsLast()).eval(), "norm", 4, None, True),
     ):
@@ -144,15 +144,15 @@ def test_what_the_crop_cuts_off_is_zero(method: str) -> None:
 def test_a_layer_that_will_not_do_lists_those_that_will() -> None:
     model = vit()
     for name, what in (("blocks.1.norm3", "does not exist"), ("head", "has no places in its output")):
-        with pytest.raises(In9Error, match=f"layer '{name}' of tiny {what}.*in order, are: .*blocks.1.norm1.*norm"):
+        with pytest.raises(In9Error, match=f"layer '{name}' of tiny {what}.*in order, are: .*blocks.1.norm2.*norm"):
             find_layer(model, IMAGES, name, "tiny")
     with pytest.raises(In9Error, match=r"Did you mean 'blocks.1.norm1'|Did you mean 'blocks.1.norm2'"):
         find_layer(model, IMAGES, "blocks.1.norm3")
-    with pytest.raises(In9Error, match="Flat has no layer .* use the method 'gradient'"):
+    with pytest.raises(In9Error, match=r"Flat has no layer .* use the method 'gradient'"):
         find_layer(Classifier(Flat()).eval(), IMAGES)
     constant = vit()
     nn.init.zeros_(constant.network.head.weight)
-    with pytest.raises(In9Error, match="has no gradient in any of its layers; name one with --layer: .*norm"):
+    with pytest.raises(In9Error, match=r"has no gradient in any of its layers; name one with --layer: .*norm"):
         find_layer(constant, IMAGES)
 
 

@@ -225,7 +225,7 @@ def _percent(row: pd.Series) -> str:
 
 
 def gallery(model: ScorableModel, images: TestImages, score: SaliencyScore) -> Figure:
-    """A row for the first image of each class: its object's outline, what the model says, and its map by each method."""
+    """A row for the first image of each class: its object's outline, what the model says, its map by each method."""
     settings = score.record.settings
     shown = _Shown(images, settings["test"], 1)
     parts = list(zip(*shown.batches(SALIENCY_BATCH), strict=True))
@@ -234,7 +234,7 @@ def gallery(model: ScorableModel, images: TestImages, score: SaliencyScore) -> F
         scores = model.classifier(batch)
     if settings["of"] == "predicted":
         classes = scores[:, :NUM_CLASSES].argmax(1)
-    names = [*CLASS_NAMES, "none of the nine"]
+    names = [*CLASS_NAMES, "none"]
     pixels = batch.permute(0, 2, 3, 1).cpu().numpy()
     maps = {
         method: maps_of(batch, classes)

@@ -80,6 +80,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
         best = scores[:, :NUM_CLASSES].max(1).values.sum()
     layers = {key: spatial_layer(key, modules[key], output) for key, output in outputs.items()}
     places = {key: layer for key, layer in layers.items() if layer is not None}
+    usual = [key for key in places if not _is_inside_attention(key, modules) and not isinstance(modules[key], PASSING)]
     if not places:
         raise In9Error(
             f"{called} has no layer whose output has a place for each part of the image; "
@@ -91,20 +92,18 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
         what = "has no places in its output" if name in modules else "does not exist"
         near = difflib.get_close_matches(name, places, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        last = ", ".join(list(places)[-LISTED_LAYERS:])
+        last = ", ".join(usual[-LISTED_LAYERS:])
         raise In9Error(f"The layer {name!r} of {called} {what}.{hint} The last that will do, in order, are: {last}.")
-    for layer in reversed(places.values()):
-        output = outputs[layer.name]
-        if _is_inside_attention(layer.name, modules) or isinstance(layer.module, PASSING) or not output.requires_grad:
-            continue
-        if layer.extra is not None and "norm" not in type(layer.module).__name__.lower():
+    for key in reversed(usual):
+        layer, output = places[key], outputs[key]
+        if not output.requires_grad:
             continue
         (gradient,) = torch.autograd.grad(best, output, retain_graph=True, allow_unused=True)
         if gradient is not None and bool(layer.as_map(gradient).abs().amax() > 0):
             return layer
     raise In9Error(
         f"The answer of {called} has no gradient in any of its layers; name one with --layer: "
-        f"{', '.join(list(places)[-LISTED_LAYERS:])}."
+        f"{', '.join(usual[-LISTED_LAYERS:])}."
     )
 
 
@@ -129,7 +128,7 @@ def _outputs_of(modules: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
 
 
 def _is_inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:
-    """Whether a layer is a part of an attention, where a square may be tokens by tokens."""
+    """Whether a layer is a part of an attention, where a square may be tokens by tokens; a block is more than that."""
     parts = name.split(".")
-    above = (modules[".".join(parts[:count])] for count in range(1, len(parts)))
-    return any("attention" in type(module).__name__.lower() for module in above)
+    above = (type(modules[".".join(parts[:count])]).__name__.lower() for count in range(1, len(parts)))
+    return any("attention" in kind and "block" not in kind and "layer" not in kind for kind in above)
