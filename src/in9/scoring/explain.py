@@ -25,7 +25,7 @@ from in9.evaluation.saliency.focus import Focus
 from in9.evaluation.saliency.layers import SpatialLayer, find_layer
 from in9.evaluation.saliency.maps import METHODS_FOR_ANY, saliency_maps
 from in9.evaluation.saliency.scores import EXPLAINED_CLASSES, scores_of_maps
-from in9.plots import pictures
+from in9.plots import pictures, style
 from in9.scoring.load import ScorableModel
 from in9.scoring.score import score_record
 from in9.scoring.test_images import DatasetImages, TestImages
@@ -246,6 +246,5 @@ def gallery(model: ScorableModel, images: TestImages, score: SaliencyScore) -> F
         heated = [pictures.heated(pixels[row], maps[method][row]) for method in score.methods]
         rows[name] = [pictures.outlined(pixels[row], masks[row]), *heated]
         told[name] = [f"says {names[int(scores[row].argmax())]}", *[""] * len(heated)]
-    figure = pictures.picture_grid(rows, ["object", *(METHOD_TITLES[method] for method in score.methods)], told)
-    figure.set_dpi(200)  # of photographs, where the file is of pixels
-    return figure
+    style.use("jpeg")
+    return pictures.picture_grid(rows, ["object", *(METHOD_TITLES[method] for method in score.methods)], told)
