@@ -16,6 +16,7 @@ from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_p
 from in9.errors import In9Error
 from in9.taxonomy import CLASSES
 
+BESIDE = ("README.md", "backgrounds.csv", "croissant.json")
 FOLDERS = [coarse.folder for coarse in CLASSES]
 
 
@@ -34,7 +35,7 @@ def entries(path):
 
 
 def test_layout(exported, pool):
-    assert entries(exported) == sorted([*VARIANTS, "fg_mask", "backgrounds.csv"])
+    assert entries(exported) == sorted([*VARIANTS, "fg_mask", *BESIDE])
     assert entries(exported.parent) == [exported.name]  # no working folder is left
     for variant in (*VARIANTS, "fg_mask"):
         assert entries(exported / variant) == ["val"]
@@ -78,13 +79,12 @@ def test_backgrounds_are_listed(exported, pool):
     assert len(rows) == len(MIXED) * len(pool)
     for variant in MIXED:
         drawn = draw_backgrounds(variant, pool, 0)[0].tolist()
-        mine = {(row["folder"], row["name"]): row for row in rows if row["variant"] == variant}
+        mine = {row["id"]: row["background"] for row in rows if row["test"] == variant}
         for row, other in enumerate(drawn):
-            listed = mine[FOLDERS[pool.labels[row]], pool.ids[row]]
-            assert listed["background_name"] == pool.ids[other]
-            assert listed["background_folder"] == FOLDERS[pool.labels[other]]
-    same = [row for row in rows if row["variant"] == "mixed_same"]
-    assert all(row["folder"] == row["background_folder"] for row in same)
+            listed = mine[f"{FOLDERS[pool.labels[row]]}/{pool.ids[row]}"]
+            assert listed == f"{FOLDERS[pool.labels[other]]}/{pool.ids[other]}"
+    same = [row for row in rows if row["test"] == "mixed_same"]
+    assert all(row["id"].partition("/")[0] == row["background"].partition("/")[0] for row in same)
 
 
 def test_another_split_and_seed(dataset, exported, tmp_path):
@@ -143,4 +143,4 @@ def test_a_stopped_export_never_looks_finished(dataset, tmp_path, monkeypatch):
         assert not out.exists()
     (tmp_path / "out.partial" / "left.txt").write_text("from before")
     export(dataset, out, progress=False)
-    assert entries(tmp_path) == ["out"] and entries(out) == ["backgrounds.csv", "fg_mask", "original"]
+    assert entries(tmp_path) == ["out"] and entries(out) == sorted([*BESIDE, "fg_mask", "original"])

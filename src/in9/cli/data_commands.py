@@ -77,15 +77,47 @@ def _published_masks(source: Source) -> Path | None:
 
 def export(
     dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
-    out: Annotated[Path, typer.Argument(help="The folder that will hold the authors' layout.")],
+    out: Annotated[Path, typer.Argument(help="The folder that will hold the export.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     seed: Annotated[int, seed_option("Decides the backgrounds of the mixed variants.")] = 0,
+    format_: Annotated[str, typer.Option("--format", help="imagefolder or webdataset.")] = "imagefolder",
 ) -> None:
-    """Write the eight variants and the masks of one split in the layout of the authors' test archive."""
+    """Write the eight variants and the masks of one split, with a dataset card and Croissant metadata.
+
+    The format imagefolder is the layout of the authors' test archive, webdataset is tar files. The Hugging Face library
+    `datasets` loads either.
+    """
     from in9.data.dataset import Dataset
     from in9.data.export import export as export_dataset
 
-    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed)}")
+    typer.echo(f"wrote {export_dataset(Dataset(dataset), out, split=split, seed=seed, layout=format_)}")
+
+
+def backgrounds(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="The authors' released test set, or any in its layout.")],
+    csv: Annotated[Path | None, typer.Option(help="The table; default: recovered_backgrounds.csv in DIR.")] = None,
+) -> None:
+    """Recover which background each mixed image has, and how sure that is, from its pixels.
+
+    The table has a row for each mixed image: test, id, background, distance (to that background, in grey levels),
+    margin (to the runner-up) and doubtful. `in9 evaluate` reads it.
+    """
+    from in9.data.backgrounds import recover_backgrounds
+    from in9.data.released import RECOVERED, Released
+    from in9.errors import plain_disk_errors
+    from in9.files import written_whole
+
+    released = Released(data)
+    target = csv or released.folder / RECOVERED
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise In9Error(f"{target} cannot be written: give a file name in a folder that exists.")
+    table = recover_backgrounds(released, progress=True)
+    with plain_disk_errors(target, resumes=False), written_whole(target) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", float_format="%.3f")
+    for test, part in table.groupby("test", sort=False):
+        doubtful, distance = int(part["doubtful"].sum()), part["distance"].median()
+        typer.echo(f"{test}: {len(part):,} images, {doubtful:,} doubtful; median distance {distance:.1f} grey levels")
+    typer.echo(f"wrote {target}")
 
 
 def fetch(

@@ -7,13 +7,13 @@ from typing import NoReturn
 
 import typer
 
-from in9.cli.data_commands import build, export, fetch
+from in9.cli.data_commands import backgrounds, build, export, fetch
 from in9.cli.profile_commands import book, claims, measure, records, rerun, sync, train
-from in9.cli.score_commands import challenge, evaluate
+from in9.cli.score_commands import challenge, evaluate, saliency
 from in9.errors import UNUSABLE, In9Error
 
 INTERRUPTED = 130
-START_ANEW = ("export", "evaluate")
+START_ANEW = ("export", "backgrounds", "evaluate", "saliency")
 """The commands that do not go on from where they were stopped."""
 
 app = typer.Typer(
@@ -24,7 +24,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Does a model look at the object, or at the grass behind it? ImageNet-9, rebuilt, scored and written up.",
 )
-for command in (book, build, export, train, measure, rerun, evaluate, challenge, fetch, records, claims, sync):
+for command in (
+    *(book, build, export, backgrounds, train, measure, rerun),
+    *(evaluate, challenge, saliency, fetch, records, claims, sync),
+):
     app.command()(command)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from in9.evaluation.records import Store
     from in9.scoring.answers import Answers
     from in9.scoring.challenge import ChallengeScore
+    from in9.scoring.explain import SaliencyScore
     from in9.scoring.load import ScorableModel
     from in9.scoring.score import Score
 
@@ -107,7 +108,9 @@ def _scored(
     return replace(model, facts={**model.facts, **facts}), images
 
 
-def _writers(store: Store, score: Score | ChallengeScore, json_: Path | None) -> dict[Path, Callable[[Path], object]]:
+def _writers(
+    store: Store, score: Score | ChallengeScore | SaliencyScore, json_: Path | None
+) -> dict[Path, Callable[[Path], object]]:
     """What writes the record into the store, and the file of ``--json``; by its path."""
     from in9.evaluation.records import Store
     from in9.scoring import report
@@ -141,6 +144,7 @@ def evaluate(
     json_: JSON = None,
     csv: Annotated[Path | None, typer.Option(help="Write every image's answers here.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the table here: .svg, .png or .pdf.")] = None,
+    backgrounds: Annotated[Path | None, typer.Option(help="A table that `in9 backgrounds` wrote elsewhere.")] = None,
 ) -> None:
     """Score a classifier: accuracy on every variant, BG-Gap, and where that stands among the paper's models.
 
@@ -155,17 +159,19 @@ def evaluate(
     from in9.experiments.benchmark_progress import among_the_papers
     from in9.scoring import report
     from in9.scoring.answers import is_answers
+    from in9.scoring.background_answers import background_table, background_text, known_backgrounds
     from in9.scoring.score import evaluate as score_model
     from in9.study.workspace import find_workspace
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
     targets, inputs = ([head], []) if probe else ([], [head])
-    inputs += [weights, class_map, Path(model) if is_answers(model) else None]
+    inputs += [weights, class_map, backgrounds, Path(model) if is_answers(model) else None]
     report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=inputs)
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip
+    known = known_backgrounds(images, backgrounds)
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     writers = _writers(store, score, json_)
     if csv:
@@ -174,6 +180,7 @@ def evaluate(
         writers[figure] = lambda path: report.write(path, report.figure(score))
     try:
         typer.echo(report.text(score, among_the_papers(score)))
+        typer.echo(background_text(background_table(score, known)), nl=False)
     finally:  # even if nobody reads the table to its end
         report.save(writers)
 
@@ -228,3 +235,52 @@ def challenge(
         typer.echo(report.challenge_text(score))
     finally:
         report.save(_writers(store, score, json_))
+
+
+def saliency(
+    model: MODEL,
+    data: DATA,
+    weights: WEIGHTS = None,
+    set_: SET = None,
+    class_map: CLASS_MAP = None,
+    preprocessing: PREPARED = None,
+    split: SPLIT = "test",
+    fold: TEST_FOLD = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="gradcam, hirescam or gradient; may be given again. Default: all.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="A layer of the network; default: the last before pooling.")] = None,
+    variant: Annotated[str, typer.Option(help="The images: original, mixed_rand or another variant.")] = "original",
+    of: Annotated[str, typer.Option(help="Maps of the true class, or of the predicted one.")] = "true",
+    per_class: Annotated[int | None, typer.Option(min=2, help="So many images of each class; default: all.")] = None,
+    device: DEVICE = "auto",
+    batch_size: BATCH = None,
+    name: NAME = None,
+    json_: JSON = None,
+    gallery: Annotated[Path | None, typer.Option(help="Draw an image of each class with its maps: .png, .svg.")] = None,
+) -> None:
+    """Say where a classifier looks: how much of its saliency maps is on the object.
+
+    Grad-CAM and HiResCAM look at a layer, which is found for CNNs and transformers alike; the gradient of the input
+    needs none.
+    """
+    from in9.evaluation.records import Store
+    from in9.evaluation.saliency.maps import METHODS_FOR_ANY
+    from in9.scoring import explain, report
+    from in9.study.workspace import find_workspace
+
+    report.check_figure(gallery)
+    store = Store(find_workspace().scores)
+    report.check_targets(json_, gallery, folder=store.folder, inputs=(weights, class_map))
+    chosen, images = _scored(name, model, data, split, 0, device, None, weights=weights, options=set_, fold=fold,
+                             class_map=class_map, preprocessing=preprocessing)  # fmt: skip
+    methods = tuple(dict.fromkeys(method or METHODS_FOR_ANY))
+    score = explain.saliency(chosen, images, methods=methods, layer=layer, test=variant, of=of, per_class=per_class,
+                             batch_size=batch_size, progress=True)  # fmt: skip
+    writers = _writers(store, score, json_)
+    if gallery:
+        writers[gallery] = lambda path: report.write(path, explain.gallery(chosen, images, score))
+    try:
+        typer.echo(explain.saliency_text(score))
+    finally:
+        report.save(writers)

@@ -29,6 +29,7 @@ FOLDERS = tuple(coarse.folder for coarse in CLASSES)
 MASKS = "fg_mask"
 HOME = "bg_challenge"
 BACKGROUNDS = "backgrounds.csv"  # which background each mixed image has; only an export has it
+RECOVERED = "recovered_backgrounds.csv"  # the same, from `in9 backgrounds`
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
@@ -101,6 +102,19 @@ class Released:
                 result[row] = image
         return result
 
+    def masks(self, rows: Sequence[int]) -> np.ndarray:
+        """The masks in these rows, read now: bool [B, S, S], true on the object."""
+        names = [self._names(MASKS)[row] for row in rows]
+        return np.array([self._mask(name) for name in names]).reshape(-1, self.image_size, self.image_size)
+
+    def rows(self, kind: str, ids: Sequence[str]) -> list[int]:
+        """The row of each of these ids in a variant or among the masks. Raises In9Error for an id that is not there."""
+        row_of = {id_: row for row, id_ in enumerate(self.ids(kind))}
+        for id_ in ids:
+            if id_ not in row_of:
+                raise In9Error(f"{id_} in {self.folder} has no file under {kind}; unpack the test set anew.")
+        return [row_of[id_] for id_ in ids]
+
     def pool(self, device: str | torch.device = "cpu") -> Pool:
         """The foregrounds and Only-BG-T backgrounds, matched by id, for the adversarial challenge (section 3).
 
@@ -110,7 +124,7 @@ class Released:
         """
         ids = self.ids("original")
         tiles = self._rows("only_bg_t", ids)
-        masks = np.stack([self._mask(self._names(MASKS)[row]) for row in self._rows(MASKS, ids)])
+        masks = self.masks(self._rows(MASKS, ids))
         wnids = [re.match(r"n\d{8}(?=_)", id_.rpartition("/")[2]) for id_ in ids]
 
         def pixels(variant: str, rows: Sequence[int]) -> torch.Tensor:

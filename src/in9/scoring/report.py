@@ -23,6 +23,8 @@ from in9.taxonomy import NUM_CLASSES, TITLES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from in9.scoring.explain import SaliencyScore
+
 ROW_TITLES = {**TITLES, "bg_gap": "BG-Gap (points)"}
 RULE_LOOKS: dict[str, style.Look] = {
     STRICT: {"label": "strict: none of the nine is wrong", "color": "#d55e00", "marker": "D"},
@@ -114,7 +116,7 @@ def figure(score: Score) -> Figure:
     return charts.intervals(frame, "test", "value", score.tests, xlabel, chance=True, looks=RULE_LOOKS)
 
 
-def document(score: Score | ChallengeScore) -> str:
+def document(score: Score | ChallengeScore | SaliencyScore) -> str:
     """The record with the table that follows from it, as JSON."""
     content = asdict(score.record) | {"table": score.table().to_dict("records")}
     return json.dumps(content, indent=1) + "\n"

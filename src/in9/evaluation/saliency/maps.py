@@ -1,9 +1,10 @@
-"""Saliency maps: what in an image speaks for a class, by Grad-CAM or by the pixels' gradient (paper, figure 6)."""
+"""Saliency maps: what in an image speaks for a class, by Grad-CAM, HiResCAM or the pixels' gradient (figure 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 
 from in9.errors import In9Error, unknown
 from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.saliency.layers import SpatialLayer
 from in9.taxonomy import NUM_CLASSES
-from in9.training.networks import Classifier, SmallResNet
+from in9.training.networks import Classifier, Framing, SmallResNet
 
 METHODS = ("gradcam", "gradcam_finer", "gradient")
+"""For our own networks and ResNets."""
+METHODS_FOR_ANY = ("gradcam", "hirescam", "gradient")
+"""For any network, with the layer that ``find_layer`` finds or is told."""
 BATCH_SIZE = 128
 
 
@@ -47,6 +52,7 @@ def saliency_maps(
     classes: Tensor | None = None,
     method: str = "gradcam",
     batch_size: int = BATCH_SIZE,
+    layer: SpatialLayer | None = None,
 ) -> np.ndarray:
     """What speaks for a class, pixel by pixel: float32 [N, S, S], 0 or more.
 
@@ -54,38 +60,62 @@ def saliency_maps(
     score is explained, None the predicted class's. ``gradcam`` is scaled to 0 .. 1 for each image by the grad-cam
     package, which also subtracts the least value, so that a map without contrast is zero; ``gradcam_finer`` is the
     same one stage earlier in the network; ``gradient`` is the absolute gradient of the score, summed over the colours.
+    ``hirescam`` keeps the gradient of each place, where ``gradcam`` takes its mean over all places: the two are the
+    same for a CNN that ends with pooling, but a transformer treats each place in its own way. With a ``layer`` these
+    look at that, in any network; a part of the image that the network's crop cuts off is zero.
     The classifier is left as it was. Raises In9Error for another method, or as ``target_layer``.
     """
-    if method not in METHODS:
-        raise unknown("saliency method", method, METHODS)
+    known = METHODS if layer is None else METHODS_FOR_ANY
+    if method not in known:
+        raise unknown("saliency method", method, known)
     if classes is None:
         with torch.no_grad(), _undisturbed(classifier):
-            classes = torch.cat([classifier(batch).argmax(1) for batch in images.split(batch_size)])
+            answers = (classifier(batch)[:, :NUM_CLASSES] for batch in images.split(batch_size))
+            classes = torch.cat([answer.argmax(1) for answer in answers])
     if len(classes) != len(images) or not all(0 <= label < NUM_CLASSES for label in classes.tolist()):
         raise ValueError(f"classes must hold a class from 0 to {NUM_CLASSES - 1} for each of {len(images)} images")
     parts = images.split(batch_size), classes.split(batch_size)
     with torch.enable_grad(), _undisturbed(classifier):
         if method == "gradient":
             return np.concatenate(_gradients(classifier, *parts))
-        return np.concatenate(_gradcam(classifier, target_layer(classifier, method == "gradcam_finer"), *parts))
+        layer = layer or SpatialLayer("", target_layer(classifier, method == "gradcam_finer"), 0)
+        maps = np.concatenate(_gradcam(classifier, layer, method, *parts))
+    return _framed(maps, classifier.framing)
 
 
 def _gradcam(
-    classifier: Classifier, layer: nn.Module, images: Sequence[Tensor], classes: Sequence[Tensor]
+    classifier: Classifier, layer: SpatialLayer, method: str, images: Sequence[Tensor], classes: Sequence[Tensor]
 ) -> list[np.ndarray]:
-    from pytorch_grad_cam import GradCAM  # takes seconds to import
+    from pytorch_grad_cam import GradCAM, HiResCAM  # takes seconds to import
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    # The graph begins at the layer's output: gradients need not run through what lies before it.
-    handle = layer.register_forward_hook(lambda module, inputs, output: output.detach().requires_grad_())
-    maps = []
+    def begin(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        """Let the graph begin at the layer's output: gradients need not run through what lies before it."""
+        return output.detach().requires_grad_().clone()  # some networks go on in place, which a leaf does not allow
+
+    handle, maps = layer.module.register_forward_hook(begin), []
     try:
-        with GradCAM(classifier, [layer]) as explain:
+        method_class = HiResCAM if method == "hirescam" else GradCAM
+        with method_class(classifier, [layer.module], reshape_transform=layer.as_map) as explain:
             for batch, wanted in zip(images, classes, strict=True):
                 maps.append(explain(batch, [ClassifierOutputTarget(label) for label in wanted.tolist()]))
     finally:
         handle.remove()
     return maps
+
+
+def _framed(maps: np.ndarray, framing: Framing | None) -> np.ndarray:
+    """Maps of what a network's framing leaves of an image, put where that is in the whole image: float32 [N, S, S]."""
+    size = maps.shape[-1]
+    resized = size if framing is None or framing.resize is None else framing.resize
+    if framing is None or framing.crop is None or framing.crop >= resized:
+        return maps
+    side = max(1, round(size * framing.crop / resized))
+    start = (size - side) // 2
+    result = np.zeros_like(maps)
+    small = nn.functional.interpolate(torch.from_numpy(maps)[:, None], (side, side), mode="bilinear", antialias=True)
+    result[:, start : start + side, start : start + side] = small[:, 0].numpy()
+    return result
 
 
 def _gradients(classifier: Classifier, images: Sequence[Tensor], classes: Sequence[Tensor]) -> list[np.ndarray]:

@@ -8,7 +8,8 @@ maps; therefore each image is also scored with the maps of the other images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from in9.evaluation.adversarial.pairs import attacked_rows
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import packed, to_digits
 from in9.evaluation.saliency.maps import BATCH_SIZE, METHODS, map_side, saliency_maps
-from in9.taxonomy import NUM_CLASSES
+from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.networks import Classifier
 
 EXPLAINED_CLASSES = ("true", "predicted")
@@ -72,43 +73,70 @@ def measure_saliency(
     ``options``: ``per_class`` test images of each class (None for all), ``methods``, ``variant``, and ``of``: whether
     the maps are those of the ``true`` class (the default) or of the ``predicted`` one.
     """
-    variant, of = options["variant"], options.get("of", "true")
+    variant = options["variant"]
     check_variants([variant])
-    if of not in EXPLAINED_CLASSES:
-        raise unknown("class to explain", of, EXPLAINED_CLASSES)
     pool = load_pool(dataset, "test", device=device)
     backgrounds = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
     chosen = torch.from_numpy(attacked_rows(pool, options["per_class"])).to(device)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
+        for rows in chosen.split(BATCH_SIZE):
+            images = compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
+            yield images, pool.labels[rows], pool.masks[rows, 0].cpu().numpy()
+
+    methods = {method: partial(saliency_maps, classifier, method=method) for method in options["methods"]}
+    results = scores_of_maps(classifier, batches(), methods, options.get("of", "true"))
+    for method, scores in results["methods"].items():
+        scores["map_side"] = map_side(classifier, pool.images[:1], method)
+    return results
+
+
+def scores_of_maps(
+    classifier: Callable[[Tensor], Tensor],
+    batches: Iterable[tuple[Tensor, Tensor, np.ndarray]],
+    methods: Mapping[str, Callable[[Tensor, Tensor], np.ndarray]],
+    of: str,
+) -> dict[str, Any]:
+    """The results of ``measure_saliency`` for images that come in batches, but for ``map_side``.
+
+    A batch is images uint8 [B, 3, S, S], their classes int64 [B] and masks bool [B, S, S]; each of ``methods`` gives
+    maps of images and classes. A prediction of none of the nine is a dash.
+    """
+    if of not in EXPLAINED_CLASSES:
+        raise unknown("class to explain", of, EXPLAINED_CLASSES)
+    labels: list[Tensor] = []
     predictions: list[Tensor] = []
-    parts: dict[str, list[Scores]] = {method: [] for method in options["methods"]}
-    sums = {method: np.zeros((2, *pool.images.shape[-2:])) for method in parts}
-    for rows in chosen.split(BATCH_SIZE):
-        images = compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
+    masks: list[np.ndarray] = []
+    parts: dict[str, list[Scores]] = {method: [] for method in methods}
+    sums: dict[str, Any] = dict.fromkeys(methods, 0.0)
+    for images, own_labels, own_masks in batches:
         with torch.no_grad(), exact_convolutions():
-            predictions.append(classifier(images).argmax(1))
-        classes, masks = pool.labels[rows] if of == "true" else predictions[-1], pool.masks[rows, 0].cpu().numpy()
-        for method, scores in parts.items():
-            maps = saliency_maps(classifier, images, classes, method)
-            scores.append(foreground_scores(maps, masks))
-            sums[method] += [each.sum(0) for each in distributions(maps)]
+            answers = classifier(images)
+        best = answers.argmax(1)
+        labels.append(own_labels)
+        masks.append(own_masks)
+        predictions.append(torch.where(best < NUM_CLASSES, best, UNMAPPED))
+        classes = own_labels if of == "true" else answers[:, :NUM_CLASSES].argmax(1)
+        for method, maps_of in methods.items():
+            maps = maps_of(images, classes)
+            parts[method].append(foreground_scores(maps, own_masks))
+            sums[method] = sums[method] + np.stack([each.sum(0) for each in distributions(maps)])
     results: dict[str, Any] = {
-        "labels": to_digits(pool.labels[chosen].tolist()),
+        "labels": to_digits(torch.cat(labels).tolist()),
         "predictions": to_digits(torch.cat(predictions).tolist()),
         "methods": {},
     }
-    batches = [pool.masks[rows, 0].cpu().numpy() for rows in chosen.split(BATCH_SIZE)]
     for method, scores in parts.items():
         own = Scores(*map(np.concatenate, zip(*scores, strict=True)))
-        totals = [np.concatenate([(masks * part).sum((1, 2)) for masks in batches]) for part in sums[method]]
-        others = max(len(chosen) - 1, 1)
+        mass, highest = (np.concatenate([(part * each).sum((1, 2)) for each in masks]) for part in sums[method])
+        others = max(len(own.mass) - 1, 1)
         results["area"] = packed(own.area)
         results["methods"][method] = {
             "mass": packed(own.mass),
             "pointing": packed(own.pointing),
-            "mass_swapped": packed((totals[0] - own.mass) / others),
-            "pointing_swapped": packed((totals[1] - own.pointing) / others),
+            "mass_swapped": packed((mass - own.mass) / others),
+            "pointing_swapped": packed((highest - own.pointing) / others),
             "empty": to_digits(own.empty),
-            "map_side": map_side(classifier, pool.images[:1], method),
         }
     return results
 
