@@ -105,14 +105,20 @@ page.show(
 # An object is **vulnerable** if at least one background does that to it:
 #
 # $$
-# \text{vulnerability} = \text{share of objects } o \text{ with } f(o, b) = y_b \ne y_o \text{ for some } b
+# \begin{aligned}
+# &\text{vulnerability} = \text{share of objects } o \\
+# &\text{with } f(o, b) = y_b \ne y_o \text{ for some } b
+# \end{aligned}
 # $$
 #
 # The authors' [backgrounds challenge](https://github.com/MadryLab/backgrounds_challenge) is stricter. An object survives only
 # if it is named rightly on every background:
 #
 # $$
-# \text{challenge accuracy} = \text{share of objects } o \text{ with } f(o, b) = y_o \text{ for all } b
+# \begin{aligned}
+# &\text{challenge accuracy} = \text{share of objects } o \\
+# &\text{with } f(o, b) = y_o \text{ for all } b
+# \end{aligned}
 # $$
 #
 # All three follow from one matrix of answers, with a row for each object and a column for each background. Here is that of

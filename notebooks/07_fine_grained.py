@@ -78,8 +78,8 @@ page.show(
     answers=""
     if illustrations.drawn
     else "At most two photographs of each category that occurs. EfficientNet-Lite0, which answered, was trained on all of ImageNet; it "
-    f"names {sum(pairs.alone == pairs.labels)} of the {len(pairs.labels)} photographs rightly as they are, so that hardly any can be "
-    "fooled by its own background. Each object was tried on eight random backgrounds of other classes. ",
+    f"names {sum(pairs.alone == pairs.labels)} of the {len(pairs.labels)} photographs rightly as they are, and only the others can be "
+    "fooled by their own background. Each object was tried on eight random backgrounds of other classes. ",
     credit=illustrations.credit([*looked["row"], *looked["background"]]),
 )
 
@@ -123,7 +123,10 @@ category[~full & foreground & background] = "BG+FG Fools"
 # others add the same to both. So the categories split a difference that we know:
 #
 # $$
-# \text{Required} - \text{Fools} = \text{accuracy on Original} - \text{accuracy on Mixed-Rand}
+# \begin{aligned}
+# &\text{Required} - \text{Fools} \\
+# &= \text{accuracy on Original} - \text{accuracy on Mixed-Rand}
+# \end{aligned}
 # $$
 
 # %% tags=["remove-input"]
