@@ -332,7 +332,7 @@ pd.DataFrame(
 # ```python
 # def mass_swapped(row):
 #     others = [other for other in range(len(maps)) if other != row]
-#     return np.mean([mass_on(maps[other], masks[row]) for other in others])
+#     return sum(mass_on(maps[other], masks[row]) for other in others) / len(others)
 # ```
 #
 # Masks near the middle score above their share of the image with any map. The package has this in every record of saliency:

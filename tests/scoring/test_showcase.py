@@ -12,12 +12,14 @@ from in9.data.photographs import Illustrations, listing, painted
 from in9.data.variants import compose
 from in9.errors import In9Error
 from in9.evaluation.records import Store, from_digits
+from in9.evaluation.saliency.maps import saliency_maps
 from in9.scoring import showcase
 from in9.scoring.load import load_model
 from in9.scoring.score import RESTRICTED, STRICT
 from in9.scoring.showcase import AnsweredPairs, answers, fooled_pairs, measure_pairs
 from in9.study.workspace import find_workspace
 from in9.taxonomy import NUM_CLASSES
+from in9.training.networks import Classifier
 
 needs_network = pytest.mark.skipif(showcase.network() is None, reason="EfficientNet-Lite0 is not installed")
 
@@ -40,6 +42,14 @@ def test_both_rules_and_the_share(pictures: Illustrations) -> None:
     as_tensor = answers(pictures.pool().images)
     assert as_tensor.classes.tolist() == answered.classes.tolist()
     assert showcase.network() is showcase.network(), "loaded once"
+
+
+def test_the_network_can_be_looked_into_after_it_has_answered(pictures: Illustrations) -> None:
+    showcase.network.cache_clear()
+    answers(pictures.images[:1])
+    model = showcase.network()
+    assert model is not None and isinstance(model.classifier, Classifier)
+    assert saliency_maps(model.classifier, pictures.pool().images[:1], torch.tensor([0])).max() == pytest.approx(1)
 
 
 def test_answers_in_words() -> None:

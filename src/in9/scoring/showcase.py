@@ -55,7 +55,8 @@ class Replies(NamedTuple):
 def network() -> ScorableModel | None:
     """EfficientNet-Lite0, loaded once in a process; None if its package is not installed."""
     try:
-        return load_model(NETWORK)
+        with torch.inference_mode(False):  # whoever asks first: weights made in inference mode have no gradients
+            return load_model(NETWORK)
     except In9Error:
         return None
 
