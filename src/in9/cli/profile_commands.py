@@ -97,17 +97,26 @@ def measure(
     device: DEVICE = "auto",
     engine: ENGINE = None,
     jobs: JOBS = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")] = False,
 ) -> None:
     """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
 
-    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, trials, levels, masks,
-    suspects, smaller, finer, dial.
+    Parts: dataset, draws, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, equal_steps,
+    robust, trials, levels, masks, suspects, smaller, finer, dial, dial_draws.
     """
     from in9.experiments.measuring import experiments_named
     from in9.experiments.measuring import measure as measure_experiments
     from in9.study.study import Study
 
     chosen = experiments_named(only or ())
+    if dry_run:
+        from in9.experiments import planning
+
+        planned = Study(profile, compute=False, device=device, engine=engine, jobs=jobs)
+        typer.echo(planning.describe(planned, planning.plan(planned, chosen)))
+        if planned.profile.source == "imagenet":
+            typer.echo(f"\nWhat ImageNet costs, one network for each training set:\n{planning.scale(planned)}")
+        return
     measure_experiments(Study(profile, device=device, engine=engine, jobs=jobs), chosen, say=typer.echo)
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from in9.data.dataset import Dataset
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
+from in9.study.costs import TimeLeft
 from in9.study.data_of_profile import NotMeasured as NotMeasured
 from in9.study.data_of_profile import lacking_data, opened_or_built
 from in9.study.engines import engine_named, run_jobs
@@ -182,16 +183,17 @@ class Study:
         """Run the jobs that have no record; return how many rounds that took.
 
         In each round the jobs run side by side: the first trains every network once, the second measures all the rest
-        on what was trained, and retrains last layers. ``say`` gets a line for each round.
+        on what was trained, and retrains last layers. ``say`` gets a line for each round, with the time that is left.
         """
         remaining, place = self.missing(jobs), 0
+        left: TimeLeft | None = None
         while remaining:
             place, started = place + 1, time.monotonic()
             batch = self._next_round(remaining)
-            for _ in self._run(batch, f"round {place}"):
-                pass
+            left = left or TimeLeft(remaining, self.workspace)  # by now the data are there
+            self._run(batch, f"round {place}", left)
             took, noun = time.monotonic() - started, "record" if len(batch) == 1 else "records"
-            say(f"round {place}: {len(batch)} new {noun} in {took:.1f} s")
+            say(", ".join(filter(None, [f"round {place}: {len(batch)} new {noun} in {took:.1f} s", str(left)])))
             remaining = self.missing(job for job in remaining if job not in batch)  # others may have measured some
         return place
 
@@ -215,12 +217,17 @@ class Study:
         # What needs no training is quick, and IN-9L has the most images: they start first.
         return sorted(ready, key=lambda job: job.recipe is not None and job.recipe.uses_masks)
 
-    def _run(self, jobs: Sequence[Job], title: str) -> Iterable[tuple[Job, Record]]:
-        """Run jobs side by side, with a progress bar."""
-        with closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished:
-            yield from tqdm(
-                finished, desc=title, total=len(jobs), unit="job", file=sys.stderr, disable=not self.progress
-            )
+    def _run(self, jobs: Sequence[Job], title: str, left: TimeLeft) -> None:
+        """Run jobs side by side, with a progress bar that says how long is left."""
+        layout = "{desc}: {n_fmt}/{total_fmt} jobs [{elapsed}{postfix}]"
+        with (
+            closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished,
+            tqdm(desc=title, total=len(jobs), bar_format=layout, file=sys.stderr, disable=not self.progress) as bar,
+        ):
+            for job, _ in finished:
+                left.finished(job)
+                bar.set_postfix_str(str(left), refresh=False)
+                bar.update()
 
     # ------------------------------------------------------------------------------------- what every chapter asks
 
