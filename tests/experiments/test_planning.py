@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from in9.experiments.planning import describe, plan, scale
 from in9.study.profile import load_profile
 from in9.study.study import Study
 from in9.study.workspace import Workspace
+from in9.training.recipe import TRAINING_SETS
 
 
 def test_only_what_has_no_record_is_planned(dataset: Dataset, tmp_path: Path) -> None:
@@ -40,6 +42,17 @@ def test_a_job_of_two_parts_is_planned_once(tmp_path: Path) -> None:
     assert len(keys) == len(set(keys))
     wanted = {(job.profile.name, job.key) for part in EXPERIMENTS.values() for job in part.jobs(PROFILE)}
     assert set(keys) == wanted, "without data everything is planned"
+
+
+def test_the_page_for_clusters_names_every_part_and_every_training_set() -> None:
+    page = (Path(__file__).parents[2] / "book" / "scale_out.md").read_text("utf8")
+    arrays = {name: words.split() for name, words in re.findall(r"^(\w+)=\(([^)]*)\)", page, re.M)}
+    assert arrays == {"parts": list(EXPERIMENTS), "sets": arrays["sets"]}
+    assert set(arrays["sets"]) == set(TRAINING_SETS)
+    lasts = [int(last) for last in re.findall(r"--array=0-(\d+)", page)]
+    assert lasts == [len(arrays["parts"]) - 1, len(arrays["sets"]) - 1]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(EXPERIMENTS), "each is explained once"
 
 
 @pytest.mark.slow
