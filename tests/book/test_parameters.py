@@ -13,7 +13,7 @@ import pytest
 
 from in9.book.notebooks import Chapter, find_chapters, parameters_for
 from in9.book.parameters import declared, fitting, values_in
-from in9.book.setup import open_study
+from in9.book.setup import CHANGES, open_study
 from in9.errors import In9Error
 from in9.study.workspace import HOME_VARIABLE
 
@@ -104,6 +104,7 @@ def test_what_changes_the_measurement_needs_a_measurement() -> None:
 def test_every_chapter_has_the_same_parameters() -> None:
     cells = {chapter.name: chapter.declared() for chapter in CHAPTERS}
     assert len({str(parameters) for parameters in cells.values()}) == 1, cells
+    assert CHANGES.items() <= CHAPTERS[0].declared().items()
     values = parameters_for(CHAPTERS, {"seeds": "0,1"})
     assert all(given == {"seeds": [0, 1]} for given in values.values())
 

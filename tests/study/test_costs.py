@@ -22,6 +22,7 @@ from in9.study.costs import (
     in_words,
     mask_seconds,
     measuring_passes,
+    recorded_speed,
     side_of,
     speed,
     training_passes,
@@ -95,6 +96,15 @@ def test_larger_networks_and_images_take_longer() -> None:
     assert 0 < narrow.tested < narrow.trained and narrow.trained < wide.trained
     assert narrow.seconds(Passes(2, 3)) == pytest.approx(2 * narrow.trained + 3 * narrow.tested)
     assert 0.01 < mask_seconds() < 60
+
+
+def test_the_records_tell_how_fast_a_gpu_was(tmp_path: Path) -> None:
+    known = recorded_speed("resnet50", 64, PROJECT)
+    assert known is not None and "NVIDIA" in known[0] and 0 < known[1].trained < 0.01
+    larger = recorded_speed("resnet50", 128, PROJECT)
+    assert larger is not None and larger[1].trained == pytest.approx(4 * known[1].trained)
+    assert recorded_speed("resnet50", 64, Workspace(tmp_path)) is None
+    assert recorded_speed("resnet34", 64, PROJECT) is None
 
 
 def test_jobs_share_a_machine() -> None:

@@ -29,7 +29,7 @@ def book(
     """
     from in9.book.pages import fragments
     from in9.book.render import run_book
-    from in9.book.setup import has_records, study_of
+    from in9.book.setup import changed, has_records, study_of
     from in9.experiments.measuring import experiments_of
     from in9.experiments.measuring import measure as measure_experiments
     from in9.study.profile import load_profile
@@ -50,10 +50,12 @@ def book(
         raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
 
     def prepare(chapters: Sequence[str]) -> None:
-        measure_experiments(Study(chosen, engine=engine), experiments_of(chapters), say=typer.echo)
+        device = parameters.get("device", "auto")
+        measure_experiments(Study(asked, device=device, engine=engine), experiments_of(chapters), say=typer.echo)
 
     if measure:
-        study = Study(chosen, compute=False, engine=engine)
+        asked = changed(chosen, parameters)
+        study = Study(asked, compute=False, engine=engine)
     run_book(
         chosen,
         only=only or (),

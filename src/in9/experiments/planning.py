@@ -10,13 +10,23 @@ import pandas as pd
 import torch
 
 from in9.experiments.experiment import Experiment
-from in9.study.costs import Speed, all_passes, elapsed, images_of, in_words, mask_seconds, side_of, speed, workers_here
+from in9.study.costs import (
+    Passes,
+    Speed,
+    all_passes,
+    elapsed,
+    images_of,
+    in_words,
+    mask_seconds,
+    recorded_speed,
+    side_of,
+    speed,
+    workers_here,
+)
 from in9.study.jobs import Job, evaluations, jobs_of
 from in9.study.study import NotMeasured, Study
 from in9.study.workspace import Workspace
 from in9.training.loop import pick_device
-
-CLUSTER = "a machine for each job"
 
 
 class Planned(NamedTuple):
@@ -53,12 +63,12 @@ def describe(study: Study, planned: Sequence[Planned]) -> str:
     jobs = pd.DataFrame([{"part": each.part, **_row(each)} for each in planned])
     sums = [(part, [each.seconds for each in planned if each.part == part]) for part in dict.fromkeys(jobs["part"])]
     rows = [{"part": part, "jobs": len(each), f"on one {unit}": in_words(sum(each))} for part, each in sums]
-    total = [each.seconds for each in planned]
+    total, noun = [each.seconds for each in planned], "job" if len(planned) == 1 else "jobs"
     images = images_of(study.profile, study.workspace)
     counted = "expected of this source, as it was not built yet" if images.estimated else "counted"
     return (
         f"{jobs.to_string(index=False)}\n\n{pd.DataFrame(rows).to_string(index=False)}\n\n"
-        f"{len(planned)} jobs: about {in_words(sum(total))} on one {unit}, {in_words(elapsed(total, workers))} here "
+        f"{len(planned)} {noun}: about {in_words(sum(total))} on one {unit}, {in_words(elapsed(total, workers))} here "
         f"with {workers} side by side.\n"
         f"This is an estimate: steps of each network were timed just now on one {unit}, and multiplied by the number "
         f"of images ({counted}): {images.train:,} to train on, {images.whole_train:,} of IN-9L, {images.test:,} to "
@@ -67,31 +77,39 @@ def describe(study: Study, planned: Sequence[Planned]) -> str:
 
 
 def scale(study: Study) -> str:
-    """What the paper's study costs with a profile's data and network: on one core or GPU, here, and on a cluster.
+    """What the paper's study costs with a profile's data and network, as a table for a reader.
 
-    Rows: building the data, nine trainings, their evaluation, and all pairs of the attack on one network. A cluster
-    gives each job a machine like this, so that its time is that of the longest.
+    Rows: building the data, nine trainings, their evaluation, and all pairs of the attack on one network. Columns: one
+    core or GPU, this machine, such a machine for each job; and the same for a GPU of the project's records, if its
+    network is among them.
     """
     profile, workspace, device = study.profile, study.workspace, pick_device(study.device)
     workers, cores = study.workers or workers_here(device), os.cpu_count() or 1
-    images, unit = images_of(profile, workspace), "GPU" if device.type == "cuda" else "core"
     nine = evaluations(profile, [recipe for recipe in profile.recipes_on() if recipe.seed == profile.seeds[0]])
     attack = jobs_of(profile, "adversarial", [profile.recipe_on("in9l")], **profile.adversarial)
-    pace = _speed(nine[0], workspace, device)
     passes = all_passes(nine, workspace, anew=True)
-    whole, tested = ([each.trained * pace.trained for each in passes], [each.tested * pace.tested for each in passes])
-    attacked = [each.tested * pace.tested for each in all_passes(attack, workspace)]
+    works = {
+        f"{len(nine)} trainings of a {profile.recipe.architecture}": [Passes(each.trained) for each in passes],
+        "their evaluation": [Passes(0, each.tested) for each in passes],
+        "adversarial backgrounds of one network, all pairs": [
+            Passes(0, each.tested) for each in all_passes(attack, workspace, anew=True)
+        ],
+    }
+    images = images_of(profile, workspace)
     masks = mask_seconds() * (images.whole_train + images.whole_test)
-    rows = [("build, with GrabCut (on cores)", masks, masks / cores, masks / cores)]
-    for name, seconds in (
-        (f"{len(nine)} trainings of a {profile.recipe.architecture}", whole),
-        ("their evaluation", tested),
-        ("adversarial backgrounds of one network, all pairs", attacked),
-    ):
-        rows.append((name, sum(seconds), elapsed(seconds, workers), max(seconds)))
-    columns = ["work", f"one {unit}", "this machine", CLUSTER]
-    table = pd.DataFrame([(name, *map(in_words, seconds)) for name, *seconds in rows], columns=columns)
-    return table.to_string(index=False)
+    table = {"build, with GrabCut, on cores": [in_words(masks), *2 * [in_words(masks / cores)], "", ""]}
+    architecture, side = profile.recipe.architecture, side_of(profile, workspace)
+    pace, known = speed(architecture, side, device), recorded_speed(architecture, side, workspace)
+    for name, each in works.items():
+        here = [pace.seconds(part) for part in each]
+        there = [known[1].seconds(part) for part in each] if known else []
+        table[name] = [in_words(part) for part in (sum(here), elapsed(here, workers), max(here))]
+        table[name] += [in_words(part) for part in (sum(there), max(there, default=0))] if known else ["", ""]
+    gpu = known[0] if known else ""
+    columns = [f"one {'GPU' if device.type == 'cuda' else 'core'}", "this machine", "a machine for each job"]
+    columns += [f"one {gpu}, at most", "one for each job"]
+    frame = pd.DataFrame.from_dict(table, orient="index", columns=columns)
+    return (frame if known else frame.iloc[:, :3]).to_string()
 
 
 def _has_record(study: Study, job: Job) -> bool:

@@ -27,8 +27,9 @@ from in9.data.published import read_published
 from in9.data.source import Photo, Rules
 from in9.data.variants import MIXED, VARIANTS
 from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.records import Store
 from in9.study.engines import visible_gpus
-from in9.study.jobs import Job
+from in9.study.jobs import EVALUATION, Job
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
@@ -222,6 +223,24 @@ def _speed(architecture: str, side: int, device: torch.device) -> Speed:
     with torch.inference_mode(), exact_convolutions():
         tested = _quickest(lambda: int(model(images).argmax(1)[0]), clock)
     return Speed(trained / count, tested / count)
+
+
+def recorded_speed(architecture: str, side: int, workspace: Workspace) -> tuple[str, Speed] | None:
+    """How fast a network was on a GPU by the project's records, and which GPU; None if there is no record.
+
+    Smaller images are scaled by their number of pixels, and several networks may have shared the GPU. Both make the GPU
+    slower than it is, so that these seconds are at most what it takes.
+    """
+    for record in Store(workspace.committed).all(EVALUATION):
+        recipe, training, gpu = record.settings["recipe"], record.results["training"], record.provenance["gpu"]
+        if gpu and recipe["architecture"] == architecture and not recipe.get("perturbation"):
+            larger = (side / SIDES[record.settings["data"]["source"]]) ** 2
+            answers = record.results["predictions"].values()
+            tested = sum(len(draws) if isinstance(draws, str) else sum(map(len, draws)) for draws in answers)
+            spent = record.provenance["seconds"] - training["seconds"]
+            trained = training["seconds"] / (recipe["epochs"] * training["images"])
+            return gpu, Speed(larger * trained, larger * spent / tested)
+    return None
 
 
 def mask_seconds() -> float:
