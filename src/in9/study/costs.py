@@ -39,7 +39,7 @@ from in9.training.steps import Step
 
 HEAD_ROUNDS = 3  # times that a last layer sees its training set
 PHOTOGRAPH = (375, 500)  # height and width of most of ImageNet's, in pixels
-PATIENCE = 0.5  # seconds that a measurement of speed takes, at least
+TIMED_FOR = 0.5  # seconds that a measurement of speed takes, at least
 
 
 class Images(NamedTuple):
@@ -256,11 +256,11 @@ def mask_seconds() -> float:
 def _quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:
     """What the quickest of a few calls takes; the first ones, which set things up, count only if they take long."""
     started, times = time.perf_counter(), [math.inf]
-    while len(times) < 5 or time.perf_counter() - started < PATIENCE:
+    while len(times) < 5 or time.perf_counter() - started < TIMED_FOR:
         begin = clock()
         work()
         times.append(clock() - begin)
-        if times[-1] > 2 * PATIENCE:
+        if times[-1] > 2 * TIMED_FOR:
             break
     return min(times)
 
