@@ -45,6 +45,10 @@ RUN_ALL = """async () => {
     await panel.sessionContext.ready;
     app.commands.execute("notebook:run-all-cells").finally(() => { window.allRan = true; });
 }"""
+SAVE_AND_END = """async () => {
+    await window.jupyterapp.commands.execute("docmanager:save");
+    await window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
+}"""
 SEEN = """() => [...document.querySelectorAll(".jp-RenderedMarkdown, .jp-OutputArea-output")].map((part) => {
     const copy = part.cloneNode(true);
     copy.querySelectorAll("pre, code, script, style").forEach((code) => code.remove());
@@ -115,12 +119,14 @@ def browser(lab: str) -> Iterator[Any]:
 def test_all_cells_run_and_no_raw_markup_is_seen(name: str, lab: str, home: Path, browser: Any) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
-    page.goto(f"{lab}lab/tree/notebooks/{name}.ipynb")
+    page.goto(f"{lab}lab/workspaces/{name}/tree/notebooks/{name}.ipynb")  # else the chapter before is opened, too
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     page.evaluate(RUN_ALL)
+    if folder := os.environ.get("IN9_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}_0.png")
     page.wait_for_function("() => window.allRan")
     seen = page.evaluate(SEEN)
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.evaluate(SAVE_AND_END)
     if folder := os.environ.get("IN9_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png")
     page.close()
