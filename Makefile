@@ -9,10 +9,10 @@ PYTHON ?= python3
 CHECK_PYTHON := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 CHECK_TORCH := import torch, torchvision; torchvision.ops.nms(torch.rand(1, 4), torch.rand(1), 0.5)
 
-.PHONY: help env book test lint sync bench clean
+.PHONY: help env book test rehearsal lint sync bench clean
 
 help:  ## say what can be made
-	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY)  ## run the chapters and render the book, e.g. make book PROFILE=tiny ONLY="01 03"
 	$(VENV)/bin/in9 book $(if $(PROFILE),--profile $(PROFILE) --measure) $(foreach chapter,$(ONLY),--only $(chapter))
@@ -20,6 +20,9 @@ book: $(READY)  ## run the chapters and render the book, e.g. make book PROFILE=
 test: lint  ## lint, check types, run the tests
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m pytest
+
+rehearsal: $(READY)  ## take a miniature ImageNet through profile paper, in minutes
+	$(VENV)/bin/python -m pytest -m rehearsal
 
 lint: $(READY)  ## check style, formatting and which room imports which
 	$(VENV)/bin/python -m ruff check .

@@ -153,7 +153,7 @@ def test_chapters_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("arguments", "message"),
     [
         ({"parameters": {"slop": 1.0}}, "no parameter 'slop'. Did you mean 'slope'.*profile, slope, words"),
-        ({"parameters": {"slope": "steep"}}, "'slope' of 01_first must be float.*'steep' is str"),
+        ({"parameters": {"slope": "steep"}}, "'slope' must be float.*'steep' is str"),
         ({"parameters": {"slope": True}}, "must be float.*True is bool"),
         ({"parameters": {"slope": 1.0}, "only": ["02"]}, "no parameter 'slope'"),
         ({"only": ["07"]}, "no chapter '07'.*01_first, 02_second"),

@@ -7,6 +7,7 @@ By default this is the small book that ``test_book`` makes. Set IN9_PAGES to a f
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +35,14 @@ FACTS = """() => ({
     })),
     formulas: document.querySelectorAll(".math").length,
     typeset: document.querySelectorAll("mjx-container").length,
+    words: [...document.querySelectorAll("article")].map((article) => {
+        const copy = article.cloneNode(true);
+        copy.querySelectorAll("pre, code, script, style").forEach((code) => code.remove());
+        return copy.textContent;
+    }).join(" "),
 })"""
+RAW = re.compile(r"\{[a-z:]+\}`|\{(?:glue|doc|numref|cite|ref)\b|:::|^```", re.M)
+"""Markup of MyST that a page shows as it stands because nothing has understood it."""
 # What sticks out of the page, unless something around it scrolls or hides it; the page itself comes first.
 OVERFLOW = """() => {
     const width = document.documentElement.clientWidth;
@@ -123,6 +131,12 @@ def listen(page: Any) -> list[str]:
 def test_every_page_loads_without_a_complaint(visits: dict[str, Visit]) -> None:
     assert "index.html" in visits
     assert {name: visit.complaints for name, visit in visits.items() if visit.complaints} == {}
+
+
+def test_no_page_shows_raw_markup(visits: dict[str, Visit]) -> None:
+    assert {
+        name: RAW.findall(visit.facts["words"]) for name, visit in visits.items() if RAW.search(visit.facts["words"])
+    } == {}
 
 
 def test_nothing_sticks_out_sideways(visits: dict[str, Visit]) -> None:

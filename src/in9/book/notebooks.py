@@ -6,7 +6,6 @@ without outputs. One code cell, tagged ``parameters``, declares the parameters a
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from in9.book.parameters import Parameter, declared, fitting
 from in9.errors import In9Error, unknown
 from in9.files import written_whole
 from in9.study.workspace import find_workspace
@@ -61,8 +61,8 @@ class Chapter:
         heading = re.search(r"^# +(.+)$", text, re.M)
         return heading[1].strip() if heading else self.name
 
-    def parameters(self) -> dict[str, Any]:
-        """What the chapter declares: name to default.
+    def declared(self) -> dict[str, Parameter]:
+        """The parameters that the chapter declares, by name.
 
         Raises In9Error if there is not exactly one cell tagged ``parameters``, or if it holds anything other than
         assignments of plain values, or does not declare ``profile``.
@@ -70,22 +70,20 @@ class Chapter:
         tagged = [cell for cell in self.read().cells if "parameters" in cell.metadata.get("tags", [])]
         if len(tagged) != 1:
             raise In9Error(f"{self.source.name} has {len(tagged)} cells tagged 'parameters'; it must have one.")
-        declared = {}
-        for statement in ast.parse(tagged[0].source).body:
-            try:
-                match statement:
-                    case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
-                        declared[name] = ast.literal_eval(value)
-                    case _:
-                        raise ValueError
-            except (ValueError, TypeError):
-                raise In9Error(
-                    f"{self.source.name}: {ast.unparse(statement)!r} in the parameters cell is not a plain assignment "
-                    "such as seed = 0."
-                ) from None
-        if "profile" not in declared:
+        try:
+            parameters = declared(tagged[0].source)
+        except ValueError as error:
+            raise In9Error(
+                f"{self.source.name}: {str(error)!r} in the parameters cell is not a plain assignment such as "
+                "seed: int = 0."
+            ) from None
+        if "profile" not in parameters:
             raise In9Error(f"{self.source.name} must declare the parameter 'profile'; every chapter does.")
-        return declared
+        return parameters
+
+    def parameters(self) -> dict[str, Any]:
+        """The default of each parameter that the chapter declares, by name."""
+        return {name: parameter.default for name, parameter in self.declared().items()}
 
 
 def find_chapters(root: Path, only: Sequence[str] = ()) -> list[Chapter]:
@@ -107,28 +105,20 @@ def find_chapters(root: Path, only: Sequence[str] = ()) -> list[Chapter]:
 
 
 def parameters_for(chapters: Sequence[Chapter], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Per chapter, by name, those of the given parameters that it declares.
+    """Per chapter, by name, those of the given parameters that it declares, as values of their types.
 
-    Raises In9Error for a parameter that none of them declares, listing those that exist, and for a value whose type
-    is not that of the default (a whole number will do for a real one; a default of None takes anything).
+    Raises In9Error for a parameter that none of them declares, listing those that exist, and for a value of another
+    type.
     """
-    declared = {chapter.name: chapter.parameters() for chapter in chapters}
-    known = {name for defaults in declared.values() for name in defaults}
+    of_each = {chapter.name: chapter.declared() for chapter in chapters}
+    known = {name for parameters in of_each.values() for name in parameters}
     for name in given:
         if name not in known:
             raise unknown("parameter", name, known)
-    values = {}
-    for chapter, defaults in declared.items():
-        values[chapter] = {name: value for name, value in given.items() if name in defaults}
-        for name, value in values[chapter].items():
-            default = defaults[name]
-            fits = type(value) is type(default) or (type(default) is float and type(value) is int)
-            if default is not None and not fits:
-                raise In9Error(
-                    f"Parameter {name!r} of {chapter} must be {type(default).__name__}, like its default "
-                    f"{default!r}; {value!r} is {type(value).__name__}."
-                )
-    return values
+    return {
+        chapter: fitting(parameters, {name: value for name, value in given.items() if name in parameters})
+        for chapter, parameters in of_each.items()
+    }
 
 
 def execute(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from in9.errors import In9Error, unknown
+from in9.book.parameters import declared, values_in
+from in9.errors import In9Error
 from in9.study.profile import Profile, load_profile
 from in9.study.study import Study
 
-INJECTED = "# Parameters\n"  # how papermill begins the cell with the values that it was given
-CHANGES = ("data", "epochs", "seeds", "architecture")
-"""Parameters that change what is measured."""
+CHANGES = declared(
+    "data: str | None = None\n"
+    "epochs: int | None = None\n"
+    "seeds: list[int] | None = None\n"
+    "architecture: str | None = None\n"
+)
+"""Parameters that change what is measured, as every chapter declares them."""
 
 
 def open_study(names: Mapping[str, Any]) -> Study:
@@ -23,15 +27,14 @@ def open_study(names: Mapping[str, Any]) -> Study:
     ``profile`` is the name of a profile or the path of a TOML file. With ``measure`` what has no record is trained and
     measured on ``device``; without, nothing is computed. ``data`` is the folder of a built dataset; ``epochs``,
     ``seeds`` and ``architecture`` take the place of the profile's. Raises In9Error for a parameter that papermill was
-    given and the chapter does not have, and for changes of what is measured that nobody has measured.
+    given and the chapter does not have, for a value of another type than the cell of parameters declares, and for
+    changes of what is measured where nothing is.
     """
-    check_names(names.get("In", ()))
-    measure, changes = names["measure"], {name: names[name] for name in CHANGES if names.get(name) is not None}
+    values = values_in(names)
+    measure, changes = values["measure"], [name for name in CHANGES if values.get(name) is not None]
     if changes and not measure:
-        raise In9Error(
-            f"The parameter {next(iter(changes))!r} changes what is measured, and without measure = True nothing is."
-        )
-    return study_of(changed(load_profile(names["profile"]), **changes), measure, names["device"])
+        raise In9Error(f"The parameter {changes[0]!r} changes what is measured, and without measure = True nothing is.")
+    return study_of(changed(load_profile(values["profile"]), values), measure, values["device"])
 
 
 def study_of(profile: Profile, measure: bool, device: str = "auto", engine: str | None = None) -> Study:
@@ -47,38 +50,16 @@ def has_records(study: Study) -> bool:
     return any((study.records / study.profile.name).glob("*.json"))
 
 
-def changed(
-    profile: Profile,
-    data: str | None = None,
-    epochs: int | None = None,
-    seeds: Sequence[int] | None = None,
-    architecture: str | None = None,
-) -> Profile:
-    """The profile with other data, trained for other epochs, with other seeds (or folds) or another network."""
-    recipe = {name: value for name, value in (("epochs", epochs), ("architecture", architecture)) if value is not None}
+def changed(profile: Profile, given: Mapping[str, Any]) -> Profile:
+    """The profile with other data, epochs, seeds (or folds) or network, where parameters say so.
+
+    Raises In9Error for a value of another type.
+    """
+    values = {name: CHANGES[name].fitting(given[name]) for name in CHANGES if given.get(name) is not None}
+    recipe = {name: values[name] for name in ("epochs", "architecture") if name in values}
     return replace(
         profile,
-        data=profile.data if data is None else str(Path(data).expanduser().absolute()),
-        seeds=profile.seeds if seeds is None else tuple(seeds),
+        data=str(Path(values["data"]).expanduser().absolute()) if "data" in values else profile.data,
+        seeds=tuple(values.get("seeds", profile.seeds)),
         recipe=profile.recipe.changed(**recipe),
     )
-
-
-def check_names(cells: Sequence[str]) -> None:
-    """Raise In9Error if papermill was given a name that the chapter's cell of parameters does not declare.
-
-    ``cells`` are the sources of the cells that have run, in order. Papermill puts its own right after that cell.
-    """
-    places = [place for place, source in enumerate(cells) if place and source.startswith(INJECTED)]
-    if places:
-        declared, given = (_assigned(cells[place]) for place in (places[-1] - 1, places[-1]))
-        for name in given:
-            if name not in declared:
-                raise unknown("parameter", name, declared)
-
-
-def _assigned(source: str) -> list[str]:
-    statements = ast.parse(source).body
-    targets = [statement.targets[0] for statement in statements if isinstance(statement, ast.Assign)]
-    targets += [statement.target for statement in statements if isinstance(statement, ast.AnnAssign)]
-    return [target.id for target in targets if isinstance(target, ast.Name)]

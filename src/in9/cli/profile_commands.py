@@ -29,7 +29,7 @@ def book(
     """
     from in9.book.pages import fragments
     from in9.book.render import run_book
-    from in9.book.setup import has_records, study_of
+    from in9.book.setup import changed, has_records, study_of
     from in9.experiments.measuring import experiments_of
     from in9.experiments.measuring import measure as measure_experiments
     from in9.study.profile import load_profile
@@ -50,10 +50,12 @@ def book(
         raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
 
     def prepare(chapters: Sequence[str]) -> None:
-        measure_experiments(Study(chosen, engine=engine), experiments_of(chapters), say=typer.echo)
+        device = parameters.get("device", "auto")
+        measure_experiments(Study(asked, device=device, engine=engine), experiments_of(chapters), say=typer.echo)
 
     if measure:
-        study = Study(chosen, compute=False, engine=engine)
+        asked = changed(chosen, parameters)
+        study = Study(asked, compute=False, engine=engine)
     run_book(
         chosen,
         only=only or (),
@@ -97,17 +99,26 @@ def measure(
     device: DEVICE = "auto",
     engine: ENGINE = None,
     jobs: JOBS = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")] = False,
 ) -> None:
     """Measure all that a profile's chapters need, without running them; what is stopped goes on where it was.
 
-    Parts: dataset, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, trials, levels, masks,
-    suspects, smaller, finer, dial.
+    Parts: dataset, draws, matrix, mixed, calibration, adversarial, saliency, remedies, architectures, equal_steps,
+    robust, trials, levels, masks, suspects, smaller, finer, dial, dial_draws.
     """
     from in9.experiments.measuring import experiments_named
     from in9.experiments.measuring import measure as measure_experiments
     from in9.study.study import Study
 
     chosen = experiments_named(only or ())
+    if dry_run:
+        from in9.experiments import planning
+
+        planned = Study(profile, compute=False, device=device, engine=engine, jobs=jobs)
+        typer.echo(planning.describe(planned, planning.plan(planned, chosen)))
+        if planned.profile.source == "imagenet":
+            typer.echo(f"\nWhat ImageNet costs, one network for each training set:\n{planning.scale(planned)}")
+        return
     measure_experiments(Study(profile, device=device, engine=engine, jobs=jobs), chosen, say=typer.echo)
 
 

@@ -18,13 +18,12 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from in9.data.build import build
 from in9.data.dataset import Dataset
-from in9.data.published import read_published
-from in9.data.sources import open_source
-from in9.errors import In9Error
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
+from in9.study.costs import TimeLeft
+from in9.study.data_of_profile import NotMeasured as NotMeasured
+from in9.study.data_of_profile import lacking_data, opened_or_built
 from in9.study.engines import engine_named, run_jobs
 from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier
 from in9.study.profile import Profile, load_profile
@@ -36,10 +35,6 @@ from in9.training.recipe import Recipe
 REFERENCE = "tiny"  # the profile whose records on photographs are part of the project
 Name = TypeVar("Name", bound=Hashable)
 Result = TypeVar("Result")
-
-
-class NotMeasured(In9Error):
-    """A record, or the data it was measured on, is not there, and the study was asked not to compute it."""
 
 
 class Measured(dict[Name, Result], Generic[Name, Result]):
@@ -95,32 +90,10 @@ class Study:
     def dataset(self) -> Dataset:
         """The profile's dataset: opened if its folder holds it, else built there.
 
-        Raises In9Error if that folder holds a dataset made with other settings, and NotMeasured if there is none
-        and the study does not compute.
+        Raises In9Error if that folder holds a dataset made with other settings or the source needs files of the user's,
+        and NotMeasured if there is none and the study does not compute.
         """
-        folder, profile = self.folder, self.profile
-        if not (folder / "manifest.json").is_file():
-            if not self.compute:
-                raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
-            source = open_source(profile.source, **profile.source_options)
-            seed, split, masks = profile.build_seed, profile.split, self._published_masks()
-            return build(source, folder, seed=seed, split=split, progress=self.progress, masks=masks)
-        dataset = Dataset(folder)
-        have, wanted = dataset.settings, profile.data_settings
-        same = all(have[key] == wanted[key] for key in ("source", "seed", "split"))
-        if not same or not wanted["source_settings"].items() <= have["source_settings"].items():
-            raise In9Error(
-                f"{folder} holds a dataset with other settings than profile {profile.name!r} needs; "
-                "move it away, and it is built anew."
-            )
-        return dataset
-
-    def _published_masks(self) -> Path | None:
-        """The published masks of the profile's dataset, or None if there are none for its settings."""
-        path = self.workspace.published(self.profile.data)
-        if path and self.profile.data_settings.items() <= read_published(path).settings.items():
-            return path
-        return None
+        return opened_or_built(self.profile, self.workspace, self.compute, self.progress)
 
     @property
     def folder(self) -> Path:
@@ -192,6 +165,8 @@ class Study:
             f"{owner} has no record of {{name}} with profile {self.profile.name!r}; "
             f"`in9 measure --profile {self.profile.option}` measures it."
         )
+        if not self.recorded and (lacking := lacking_data(self.profile, self.workspace)):
+            asked += " " + lacking.replace("{", "{{").replace("}", "}}")
         read = {
             name: reader(records)
             for name, records in known.items()
@@ -208,16 +183,17 @@ class Study:
         """Run the jobs that have no record; return how many rounds that took.
 
         In each round the jobs run side by side: the first trains every network once, the second measures all the rest
-        on what was trained, and retrains last layers. ``say`` gets a line for each round.
+        on what was trained, and retrains last layers. ``say`` gets a line for each round, with the time that is left.
         """
         remaining, place = self.missing(jobs), 0
+        left: TimeLeft | None = None
         while remaining:
             place, started = place + 1, time.monotonic()
             batch = self._next_round(remaining)
-            for _ in self._run(batch, f"round {place}"):
-                pass
+            left = left or TimeLeft(remaining, self.workspace)  # by now the data are there
+            self._run(batch, f"round {place}", left)
             took, noun = time.monotonic() - started, "record" if len(batch) == 1 else "records"
-            say(f"round {place}: {len(batch)} new {noun} in {took:.1f} s")
+            say(", ".join(filter(None, [f"round {place}: {len(batch)} new {noun} in {took:.1f} s", str(left)])))
             remaining = self.missing(job for job in remaining if job not in batch)  # others may have measured some
         return place
 
@@ -241,12 +217,17 @@ class Study:
         # What needs no training is quick, and IN-9L has the most images: they start first.
         return sorted(ready, key=lambda job: job.recipe is not None and job.recipe.uses_masks)
 
-    def _run(self, jobs: Sequence[Job], title: str) -> Iterable[tuple[Job, Record]]:
-        """Run jobs side by side, with a progress bar."""
-        with closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished:
-            yield from tqdm(
-                finished, desc=title, total=len(jobs), unit="job", file=sys.stderr, disable=not self.progress
-            )
+    def _run(self, jobs: Sequence[Job], title: str, left: TimeLeft) -> None:
+        """Run jobs side by side, with a progress bar that says how long is left."""
+        layout = "{desc}: {n_fmt}/{total_fmt} jobs [{elapsed}{postfix}]"
+        with (
+            closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished,
+            tqdm(desc=title, total=len(jobs), bar_format=layout, file=sys.stderr, disable=not self.progress) as bar,
+        ):
+            for job, _ in finished:
+                left.finished(job)
+                bar.set_postfix_str(str(left), refresh=False)
+                bar.update()
 
     # ------------------------------------------------------------------------------------- what every chapter asks
 

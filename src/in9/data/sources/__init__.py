@@ -9,6 +9,7 @@ from outside.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 from in9.data.source import Source
@@ -36,7 +37,12 @@ def open_source(name: str, **options: Any) -> Source:
     for option in options:
         if option not in parameters:
             raise In9Error(f"Source {name!r} has no option {option!r}; it has: {', '.join(parameters)}.")
-    for option, parameter in parameters.items():
-        if parameter.default is parameter.empty and option not in options:
-            raise In9Error(f"Source {name!r} needs {option}: build it with `in9 build {name} OUT --{option} PATH`.")
+    for option in needed_options(name, options):
+        raise In9Error(f"Source {name!r} needs {option}: build it with `in9 build {name} OUT --{option} PATH`.")
     return SOURCES[name](**options)
+
+
+def needed_options(name: str, options: Collection[str]) -> list[str]:
+    """The options without which a source cannot be opened, but for those that are given: files of the user's."""
+    parameters = inspect.signature(SOURCES[name]).parameters if name in SOURCES else {}
+    return [option for option, known in parameters.items() if known.default is known.empty and option not in options]
