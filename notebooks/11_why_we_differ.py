@@ -2,14 +2,10 @@
 # # 11 · Why do our numbers differ? (beyond the paper)
 
 # %% tags=["parameters"]
-profile: str = "tiny"  # a profile of the project, or the path of a TOML file of yours
-measure: bool = (
-    False  # True: train and measure what is missing; False: show the project's records
-)
+profile: str = "tiny"  # a profile of the project, or the path of a TOML file
+measure: bool = False  # train and measure what has no record, or show records
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = (
-    None  # folder of a built dataset; this and the following are the profile's unless given
-)
+data: str | None = None  # folder of a dataset; from here on None is the profile's
 epochs: int | None = None
 seeds: list[int] | None = None
 architecture: str | None = None
