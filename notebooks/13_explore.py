@@ -8,10 +8,10 @@
 profile: str = "tiny"  # a profile of the project, or the path of a TOML file
 measure: bool = False  # train and measure what has no record, or show records
 device: str = "auto"  # auto, cpu, cuda or cuda:1
-data: str | None = None  # folder of a dataset; from here on None is the profile's
-epochs: int | None = None
-seeds: list[int] | None = None
-architecture: str | None = None
+data: str = None  # folder of a dataset; from here on None is the profile's
+epochs: int = None
+seeds: list[int] = None  # with papermill -p: 0,1
+architecture: str = None
 
 # %% tags=["hide-input"]
 from in9.book import demonstration, explore

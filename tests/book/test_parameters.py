@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import papermill
 import pytest
 
 from in9.book.notebooks import Chapter, find_chapters, parameters_for
@@ -21,10 +22,10 @@ PROJECT = Path(__file__).parents[2]
 CELL = """profile: str = "smoke"  # a profile
 measure: bool = False
 device: str = "cpu"
-data: str | None = None
-epochs: int | None = None
-seeds: list[int] | None = None
-architecture: str | None = None
+data: str = None
+epochs: int = None
+seeds: list[int] = None
+architecture: str = None
 """
 PARAMETERS = declared(CELL)
 CHAPTERS = find_chapters(PROJECT)
@@ -72,6 +73,7 @@ def test_without_an_annotation_the_default_tells_the_type() -> None:
     assert fitting(plain, {"share": 1, "anything": [1]}) == {"share": 1, "anything": [1]}
     with pytest.raises(In9Error, match="'share' must be float; 'half' is str"):
         fitting(plain, {"share": "half"})
+    assert declared("rate: float | None = 0.1")["rate"].fitting(None) is None
     with pytest.raises(ValueError, match="share: Wrong"):
         declared("share: Wrong = 0.5")
 
@@ -87,7 +89,7 @@ def test_a_notebook_is_checked_by_the_cells_that_ran() -> None:
         values_in(notebook("%matplotlib inline", CELL, "# Parameters\nwrong = 1\n", wrong=1))
     with pytest.raises(In9Error, match="'epochs' must be int or None; 'many' is str"):
         values_in(notebook(CELL, epochs="many"))  # edited in JupyterLab
-    edited = CELL.replace("epochs: int | None = None", "epochs: int | None = 2")
+    edited = CELL.replace("epochs: int = None", "epochs: int = 2")
     assert values_in(notebook(CELL, "# Parameters\nwrong = 1\n", edited, epochs=2))["epochs"] == 2
     assert values_in({"profile": "smoke"}) == {"profile": "smoke"}, "no notebook, nothing to check"
 
@@ -107,6 +109,14 @@ def test_every_chapter_has_the_same_parameters() -> None:
     assert CHANGES.items() <= CHAPTERS[0].declared().items()
     values = parameters_for(CHAPTERS, {"seeds": "0,1"})
     assert all(given == {"seeds": [0, 1]} for given in values.values())
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.name for chapter in CHAPTERS])
+def test_papermill_knows_the_parameters_too(chapter: Chapter) -> None:
+    inferred = papermill.inspect_notebook(str(chapter.source.with_suffix(".ipynb")))
+    types = {name: facts["inferred_type_name"] for name, facts in inferred.items()}
+    kinds = {name: parameter.kind for name, parameter in chapter.declared().items()}
+    assert types == {name: str(kind) if name == "seeds" else kind.__name__ for name, kind in kinds.items()}
 
 
 @pytest.mark.slow

@@ -20,7 +20,10 @@ INJECTED = "# Parameters\n"  # how papermill begins the cell with the values tha
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as its cell declares it: its default, and its type, such as ``list[int] | None``."""
+    """A parameter as its cell declares it: its default, and its type, such as ``list[int]``.
+
+    With a default of None it may be None, whatever its type: papermill does not understand ``int | None``.
+    """
 
     name: str
     kind: Any
@@ -33,6 +36,8 @@ class Parameter:
         split at its commas, since papermill's ``-p`` knows no lists: ``-p seeds 0,1``.
         """
         kinds = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
+        if self.default is None:
+            kinds += (NoneType,)
         fit = value
         if any(get_origin(kind) is list for kind in kinds) and value is not None:
             fit = list(value) if isinstance(value, list | tuple) else _items(value)

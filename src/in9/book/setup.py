@@ -12,12 +12,7 @@ from in9.errors import In9Error
 from in9.study.profile import Profile, load_profile
 from in9.study.study import Study
 
-CHANGES = declared(
-    "data: str | None = None\n"
-    "epochs: int | None = None\n"
-    "seeds: list[int] | None = None\n"
-    "architecture: str | None = None\n"
-)
+CHANGES = declared("data: str = None\nepochs: int = None\nseeds: list[int] = None\narchitecture: str = None\n")
 """Parameters that change what is measured, as every chapter declares them."""
 
 
