@@ -42,7 +42,7 @@ def test_help_lists_the_commands(run) -> None:
             assert command in out
 
 
-@pytest.mark.parametrize("command", ["book", "build", "train", "export", "records", "sync"])
+@pytest.mark.parametrize("command", ["book", "build", "train", "export", "records", "sync", "backgrounds", "saliency"])
 def test_every_command_has_help(run, command: str) -> None:
     status, out, err = run(command, "--help")
     assert status == 0 and err == "" and f"in9 {command}" in out

@@ -104,19 +104,17 @@ def backgrounds(
     """
     from in9.data.backgrounds import recover_backgrounds
     from in9.data.released import RECOVERED, Released
-    from in9.errors import plain_disk_errors
-    from in9.files import written_whole
+    from in9.scoring import report
 
     released = Released(data)
     target = csv or released.folder / RECOVERED
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise In9Error(f"{target} cannot be written: give a file name in a folder that exists.")
+    report.check_targets(target)
     table = recover_backgrounds(released, progress=True)
-    with plain_disk_errors(target, resumes=False), written_whole(target) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", float_format="%.3f")
     for test, part in table.groupby("test", sort=False):
         doubtful, distance = int(part["doubtful"].sum()), part["distance"].median()
         typer.echo(f"{test}: {len(part):,} images, {doubtful:,} doubtful; median distance {distance:.1f} grey levels")
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.3f")
+    report.save({target: lambda path: report.write(path, text)})
     typer.echo(f"wrote {target}")
 
 

@@ -82,7 +82,8 @@ def _card(folder: Path, shown: list[str], dataset: Dataset, split: str, seed: in
     )
     recipe = (
         f"The recipe of the masks, [`{MASKS_FILE}`]({MASKS_FILE}), holds numbers alone and may be published: whoever "
-        f"has the same images makes the same dataset from it with `in9 build {source} OUT --from {MASKS_FILE}`."
+        "has the same images makes the same dataset from it with "
+        f"`in9 build {source} OUT --archive ARCHIVE --from {MASKS_FILE}`."
     )
     recipe = recipe if (folder / MASKS_FILE).is_file() else "Its masks have no published recipe."
     return (

@@ -134,28 +134,24 @@ class _Shown:
         self.rows = np.sort(np.concatenate(rows))
         self.labels = labels[self.rows]
 
-    def masks(self) -> np.ndarray:
-        """bool [N, S, S]."""
-        if isinstance(self.images, DatasetImages):
-            return self.images.pool.masks[self.rows.tolist(), 0].cpu().numpy()
-        released = self.images.released
-        return released.masks(released.rows("fg_mask", [self.images.names[row] for row in self.rows]))
-
     def batches(
         self, size: int, after: Callable[[int], object] = lambda images: None
     ) -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
         """Images uint8 [B, 3, S, S], classes int64 [B] and masks bool [B, S, S], at most ``size`` at a time."""
-        masks, start = self.masks(), 0
-        chosen = np.isin(np.arange(len(self.images.labels(self.test))), self.rows)
+        start = 0
         for batch in self.images.batches(self.test, size):
-            kept = chosen[start : start + len(batch)]
+            rows = self.rows[(self.rows >= start) & (self.rows < start + len(batch))]
+            if len(rows):
+                labels = torch.from_numpy(self.images.labels(self.test)[rows]).to(batch.device)
+                yield batch[rows - start].contiguous(), labels, self._masks(rows)
+                after(len(rows))
             start += len(batch)
-            if kept.any():
-                done = int(chosen[: start - len(batch)].sum())
-                part = slice(done, done + int(kept.sum()))
-                labels = torch.from_numpy(self.labels[part]).to(batch.device)
-                yield batch[torch.from_numpy(kept).to(batch.device)].contiguous(), labels, masks[part]
-                after(len(labels))
+
+    def _masks(self, rows: np.ndarray) -> np.ndarray:
+        if isinstance(self.images, DatasetImages):
+            return self.images.pool.masks[rows, 0].cpu().numpy()
+        released = self.images.released
+        return released.masks(released.rows("fg_mask", [self.images.names[row] for row in rows]))
 
 
 def _layer(model: ScorableModel, shown: _Shown, methods: Sequence[str], name: str | None) -> SpatialLayer | None:

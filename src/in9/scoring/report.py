@@ -122,17 +122,18 @@ def document(score: Score | ChallengeScore | SaliencyScore) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def check_targets(*files: Path | None, folder: Path, inputs: Sequence[Path | None] = ()) -> None:
+def check_targets(*files: Path | None, folder: Path | None = None, inputs: Sequence[Path | None] = ()) -> None:
     """Raise In9Error for files that could not be written, before anything is computed; nothing stays behind.
 
     No two may be the same, and none may be one of the ``inputs``. The ``folder`` is for the record, and need not exist.
     """
     taken = {path.resolve() for path in inputs if path is not None}
-    for path in (*(file for file in files if file is not None), folder / "record.json"):
+    kept = None if folder is None else folder.absolute()
+    for path in (file for file in (*files, kept and kept / "record.json") if file is not None):
         with plain_disk_errors(path, resumes=False):
             wanted = path.absolute().parent
             there = next(parent for parent in (wanted, *wanted.parents) if parent.exists())
-            if (path.exists() and not path.is_file()) or (there != wanted and wanted != folder.absolute()):
+            if (path.exists() and not path.is_file()) or (there != wanted and wanted != kept):
                 raise In9Error(f"{path} cannot be written: give a file name in a folder that exists.")
             if path.resolve() in taken:
                 raise In9Error(f"{path} is given twice, and would be overwritten; give another file name.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,4 +132,4 @@ def _is_inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:
     """Whether a layer is a part of an attention, where a square may be tokens by tokens; a block is more than that."""
     parts = name.split(".")
     above = (type(modules[".".join(parts[:count])]).__name__.lower() for count in range(1, len(parts)))
-    return any("attention" in kind and "block" not in kind and "layer" not in kind for kind in above)
+    return any(re.search("att(entio)?n", kind) and not re.search("block|layer", kind) for kind in above)
