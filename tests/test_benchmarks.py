@@ -66,7 +66,11 @@ def test_a_quick_run_has_a_row_for_every_promise(tmp_path: Path, monkeypatch, ca
             assert row["low"] <= row["value"] <= row["high"] and row["value"] > 0 and row["rounds"] == 1
             assert row["verdict"] == (run.KEPT if row["value"] >= row["asked"] else run.BROKEN)
     assert rows["evaluation"]["detail"]["images"] % len(VARIANTS) == 0
-    assert rows["challenge"]["detail"]["ours_composites"] <= rows["challenge"]["detail"]["pairs"]
+    for name in ("challenge", "challenge_sturdy"):
+        detail = rows[name]["detail"]
+        assert detail["must_be_met"] <= detail["ours_composites"] <= detail["pairs"]
+        assert detail["must_be_met"] <= detail["theirs_composites"] and detail["at_most"] > 0
+        assert f"at most {detail['at_most']:.1f} x can be had" in printed
 
 
 def test_one_promise_alone_is_measured_and_the_others_are_named(tmp_path: Path, monkeypatch) -> None:

@@ -103,6 +103,13 @@ def test_masks_of_larger_images_are_published_at_their_own_size(tmp_path, monkey
     assert {"examples.csv", "images.npy", "masks.npy", "tiles.npy", MASKS_FILE} < content(again.path).keys()
     assert again.manifest["unusable"] == built.manifest["unusable"] != []
 
+    content_of_file = json.loads(gzip.decompress((built.path / MASKS_FILE).read_bytes()))
+    assert content_of_file["settings"]["rules"].pop("attempts") == 3
+    older = tmp_path / "older.gz"  # from before attempts were a setting: eleven
+    older.write_bytes(gzip.compress(json.dumps(content_of_file).encode()))
+    last = made(source, tmp_path / "last", masks=older)
+    assert "attempts" not in last.manifest["rules"] and last.hash == built.hash
+
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_masks_are_read_by_other_programs(tiny):

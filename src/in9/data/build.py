@@ -69,7 +69,7 @@ def build(
             "source": source.name,
             "source_settings": source.settings(),
             "image_size": source.image_size,
-            "rules": asdict(source.rules),
+            "rules": source.rules.settings(),
             "seed": seed,
             "split": asdict(split),
         }
@@ -140,7 +140,7 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     if source.resizes:
         pixels["tiles"] = np.zeros_like(photo.image)
     try:
-        pixels["masks"] = find_mask(photo, crop, rule, example.id)
+        pixels["masks"] = find_mask(photo, crop, rule, example.id, source.rules.attempts)
         assert photo.box is not None  # or there would be no mask
         box = crop.box(photo.box)
         if source.resizes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from in9.data.boxes import Crop, area, intersection
-from in9.data.source import Box, MaskRule, Photo, Rejected
+from in9.data.source import ATTEMPTS, Box, MaskRule, Photo, Rejected
 from in9.seeds import digest
 
 ITERATIONS = 5
-ATTEMPTS = 11
 SMALLEST_MASK = 0.10  # of the box
 
 
@@ -34,19 +33,19 @@ def check_mask(mask: np.ndarray, box: Box, rule: MaskRule) -> None:
         raise Rejected("mask fills its box")
 
 
-def segment(image: np.ndarray, box: Box, identifier: str) -> np.ndarray:
+def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMPTS) -> np.ndarray:
     """GrabCut from a box, five iterations, as in the paper: bool [height, width], true on the object.
 
     ``image`` is uint8 [height, width, 3]; ``box`` lies in it. Definite and probable foreground count as foreground.
     An attempt fails if OpenCV gives up or if the mask covers less than a tenth of the box; then GrabCut runs again
-    with other random centres, at most ``ATTEMPTS`` times in all. The centres are seeded from ``identifier``, so the
+    with other random centres, at most ``attempts`` times in all. The centres are seeded from ``identifier``, so the
     same image always gets the same mask. Raises Rejected when every attempt fails.
     """
     import cv2
 
     rectangle = (box[0], box[1], box[2] - box[0], box[3] - box[1])
     reason = "GrabCut failed"
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         labels = np.zeros(image.shape[:2], dtype=np.uint8)
         background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.setRNGSeed(digest(attempt, "grabcut", identifier) % 2**31)
@@ -61,7 +60,7 @@ def segment(image: np.ndarray, box: Box, identifier: str) -> np.ndarray:
     raise Rejected(reason)
 
 
-def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str) -> np.ndarray:
+def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str, attempts: int = ATTEMPTS) -> np.ndarray:
     """The mask of a photo, bool [height, width], by the paper's rules in the paper's order.
 
     A photo that brings its exact mask keeps it, if it passes the rules. Raises Rejected with the reason.
@@ -71,6 +70,6 @@ def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str) -> np.n
     if area(photo.box) and photo.box != intersection(photo.box, crop.whole):
         raise Rejected("box lies outside the image or crop")
     check_box(crop.resized_box(photo.box), crop.window, rule)
-    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier)
+    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier, attempts)
     check_mask(mask, photo.box, rule)
     return mask

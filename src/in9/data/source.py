@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from in9.seeds import digest
+
+ATTEMPTS = 11
+"""How often GrabCut tries an image at most, where its source asks for no other number: as the authors' script."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels: zero-based, right and bottom exclusive."""
@@ -67,11 +70,18 @@ class MaskRule:
 class Rules:
     """The mask rule of training images, and that of test and validation images.
 
-    The paper cleaned its test set by hand; a stricter rule stands in for that.
+    The paper cleaned its test set by hand; a stricter rule stands in for that. ``attempts`` is how often GrabCut tries
+    an image at most. It never changes a mask, only how many images get one.
     """
 
     train: MaskRule = field(default_factory=MaskRule)
     test: MaskRule = field(default_factory=MaskRule)
+    attempts: int = ATTEMPTS
+
+    def settings(self) -> dict[str, Any]:
+        """Plain JSON values; attempts are left out at their default, as in files older than they are."""
+        settings = asdict(self)
+        return settings if self.attempts != ATTEMPTS else {"train": settings["train"], "test": settings["test"]}
 
 
 class Source(Protocol):

@@ -201,8 +201,8 @@ def default_batch_size(image_size: int, device: torch.device) -> int:
 
 
 def search_batch_size(image_size: int, device: torch.device) -> int:
-    """Half of that for a search, whose next batch is chosen by the answers to the last."""
-    return default_batch_size(image_size, device) // 2
+    """The same for a search, but on a GPU half of it, as the next batch is chosen by the answers to the last."""
+    return default_batch_size(image_size, device) // (2 if device.type == "cuda" else 1)
 
 
 @torch.inference_mode()

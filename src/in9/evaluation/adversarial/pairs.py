@@ -132,7 +132,7 @@ def measure_attacks(
     rows, known = torch.from_numpy(foregrounds).to(device), torch.from_numpy(matrix)
     search = Search(torch.from_numpy(own), torch.from_numpy(others))
     # One background at a time for each foreground, so that the count does not depend on the size of a batch.
-    search.run(lambda row, column: known[row, column], "untargeted", batch_size=len(own))
+    search.run(lambda row, column: known[row, column], "untargeted", batch_size=len(own), evenly=True)
     alone = predict(classifier, lambda part: pool.images[rows[part]], len(rows), device)
     growth = {}
     for share in SHARES:

@@ -49,14 +49,17 @@ class Search:
         done = torch.where(self.fallen[rule], len(self.goals), self.tries)
         return int(done.sum())
 
-    def step(self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int) -> bool:
+    def step(
+        self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int, evenly: bool = False
+    ) -> bool:
         """Try one batch; False, and nothing is tried, if every foreground is decided.
 
         ``answer`` gives the predicted classes int [N] of some pairs, as positions among the foregrounds and among the
         backgrounds, int64 [N] each. In each batch all undecided foregrounds, but at most ``batch_size``, meet the next
         backgrounds that they have not met. Those with the largest share of errors by this rule come first; to rate a
         background that has met few, half an error in one meeting is added. Among equals each foreground begins at
-        another position.
+        another position. A batch is full as long as there are pairs, since a network takes longer for each size of
+        batch that is new to it; ``evenly`` leaves out the rest, so that all foregrounds meet as many backgrounds.
         """
         under_way = self.open(rule)[:batch_size]
         if len(under_way) == 0:
@@ -67,8 +70,10 @@ class Search:
         begin = (under_way * TURN % 1 * number).long()
         turn = (torch.arange(number, device=level.device) - begin[:, None]) % number
         promise = (level * number + number - 1 - turn).masked_fill(self.met[under_way], -1)
-        best, place = promise.topk(min(batch_size // len(under_way), number), dim=1)
-        who, rank = (best >= 0).nonzero(as_tuple=True)
+        share_of_batch = batch_size // len(under_way) if evenly else -(-batch_size // len(under_way))
+        best, place = promise.topk(min(share_of_batch, number), dim=1)
+        rank, who = (best.T >= 0).nonzero(as_tuple=True)
+        rank, who = rank[:batch_size], who[:batch_size]
         rows, columns = under_way[who], place[who, rank]
         answers = answer(rows, columns)
         wrong = answers != self.labels[rows]
@@ -81,9 +86,11 @@ class Search:
         self.composites += len(rows)
         return True
 
-    def run(self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int) -> np.ndarray:
+    def run(
+        self, answer: Callable[[Tensor, Tensor], Tensor], rule: str, batch_size: int, evenly: bool = False
+    ) -> np.ndarray:
         """Search until every foreground is decided: who is vulnerable by the rule, bool [F]."""
-        while self.step(answer, rule, batch_size):
+        while self.step(answer, rule, batch_size, evenly):
             pass
         return self.fallen[rule].cpu().numpy()
 
