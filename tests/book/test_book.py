@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -132,6 +133,26 @@ def test_the_trials_on_the_page_are_those_of_the_records() -> None:
     text, rows = trial_table(PROJECT), trial_rows(study)
     assert len(rows) > 3 and text.count("\n| ") == 1 + len(rows)
     assert all(row["recipe"] in text and f"{row['accuracy, %'].in_percent().value:.1f}" in text for row in rows)
+
+
+class Terminal(io.StringIO):
+    """Keeps what is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2])
+def test_a_terminal_has_a_line_of_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int) -> None:
+    monkeypatch.setattr("in9.book.render.render_pages", lambda root, place, names: None)
+    make_project(tmp_path)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    lines: list[str] = []
+    run_book(load_profile("smoke"), root=tmp_path, side_by_side=side_by_side, say=lines.append)
+    said = terminal.getvalue()
+    assert "0 of 2 chapters done" in said and "2 of 2 chapters done, 00:00 left" in said
+    assert re.search(r"1 of 2 chapters done, 0\d:\d\d left", said)
+    assert not any("chapters done" in line for line in lines)
 
 
 def test_chapters_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from in9.book.assembly import Fragments, assemble
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
 from in9.data.dataset import Dataset
@@ -32,6 +34,8 @@ from in9.files import hash_of_file, one_writer, plain, written_whole
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace, find_workspace
 
+PROGRESS = "{n_fmt} of {total_fmt} chapters done, {remaining} left"
+"""The line at the bottom of a terminal; the time left follows from the chapters that are done."""
 SHOWS_SCORES = "08_benchmark_progress"  # the chapter that plots what `in9 evaluate` has measured here
 
 
@@ -62,7 +66,7 @@ def run_book(
     ``prepare`` is called with the numbers of the chapters that are about to run, to measure what they show. So many
     chapters as ``side_by_side`` says then run at a time.
     ``fragments`` gives the text of further files in ``generated/``, which pages include; ``claims.md`` is one.
-    ``say`` gets each line of the report.
+    ``say`` gets each line of the report. A terminal has a line of progress below them.
 
     The old pages of this profile go before the first chapter runs, so what fails leaves no old book behind. If another
     process makes the book of this profile, this one waits for it.
@@ -98,7 +102,9 @@ def run_book(
                     say(f"{chapter.name}: up to date")
 
             runs = ((chapter, identities[chapter], root, place, profile, engine) for chapter in stale)
-            ran |= dict(zip(stale, _side_by_side(list(runs), side_by_side, say), strict=True))
+            look = {"bar_format": PROGRESS, "smoothing": 0, "mininterval": 0, "leave": False}
+            with tqdm(total=len(stale), disable=None if stale else True, **look) as bar:  # None: but in a terminal
+                ran |= dict(zip(stale, _side_by_side(list(runs), side_by_side, say, bar), strict=True))
             present = {chapter: provenance for chapter, provenance in ran.items() if provenance is not None}
             assemble(root, place, chapters, present, profile, fragments or {})
             say("rendering ...")
@@ -117,21 +123,31 @@ def run_book(
     return html / "index.html"
 
 
-def _side_by_side(runs: Sequence[Any], workers: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _side_by_side(
+    runs: Sequence[Any], workers: int, say: Callable[[str], None], bar: tqdm[Any]
+) -> list[dict[str, Any]]:
     """Run chapters, so many at a time, and return their provenance; ``runs`` are the arguments of ``_run``."""
+
+    def tell(line: str) -> None:
+        with bar.external_write_mode():  # the progress gives way to the line, and comes again below it
+            say(line)
+
     if min(workers, len(runs)) <= 1:
         results = []
         for arguments in runs:
-            say(f"{arguments[0].name}: running ...")
+            tell(f"{arguments[0].name}: running ...")
             results.append(_run(*arguments))
+            bar.update()
         return results
     pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker)
     try:
         with interrupts_blocked():
             futures = [pool.submit(_run, *arguments) for arguments in runs]
+        for future in futures:
+            future.add_done_callback(lambda _: bar.update())
         for arguments, future in zip(runs, futures, strict=True):
             future.result()
-            say(f"{arguments[0].name}: done")
+            tell(f"{arguments[0].name}: done")
         return [future.result() for future in futures]
     except BaseException:  # nobody waits for the chapters that are still running; a kernel ends with its worker
         for worker in active_children():
