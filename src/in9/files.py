@@ -93,6 +93,23 @@ def hash_of_file(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file in UTF-8.
+
+    Raises OSError if it cannot be read, and ValueError for what is no JSON, NaN among it, and for too many levels.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number")
+
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "not a file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("too many levels") from None
+
+
 def plain(value: Any) -> Any:
     """A copy made of JSON's own types, so that what is written and what is read compare equal."""
     return json.loads(json.dumps(value, default=lambda item: item.item()))
