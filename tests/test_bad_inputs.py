@@ -21,6 +21,7 @@ from in9.data.published import MASKS_FILE
 from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store, read
+from in9.files import hash_of_file
 from in9.taxonomy import imagenet_wnids
 from in9.training.recipe import Recipe
 
@@ -389,7 +390,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
     table, manifest = stage / "no_validation" / "examples.csv", stage / "no_validation" / "manifest.json"
     table.write_text(table.read_text().replace(",validation,", ",train,"))
     content = json.loads(manifest.read_text())
-    content["files"]["examples.csv"]["bytes"] = table.stat().st_size
+    content["files"]["examples.csv"] = {"bytes": table.stat().st_size, "sha256": hash_of_file(table)}
     manifest.write_text(json.dumps(content))
     torch.save(5, stage / "number.pt")
     torch.save({"weight": torch.zeros(3)}, stage / "other.pt")

@@ -93,6 +93,27 @@ def hash_of_file(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
+def remembered_hash(path: Path) -> str:
+    """The SHA-256 of a file's content, computed once on a machine until the file changes.
+
+    It is noted in the user's folder for states, with the file's size, times and number; where nothing can be noted, it
+    is computed each time.
+    """
+    import platformdirs
+
+    facts = path.stat()
+    state = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev]
+    name = str(path.absolute())
+    note = Path(platformdirs.user_state_dir("in9")) / "hashes" / f"{key_of(name)}.json"
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if (noted := read_json(note))["state"] == state:
+            return str(noted["sha256"])
+    digest = hash_of_file(path)
+    with suppress(OSError), written_whole(note) as partial:
+        partial.write_text(json.dumps({"file": name, "state": state, "sha256": digest}))
+    return digest
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file in UTF-8.
 

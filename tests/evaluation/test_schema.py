@@ -69,6 +69,8 @@ DAMAGES: list[tuple[str, Callable[[Content], Any], str]] = [
     ("evaluation", put("\udcff", "provenance", "gpu"), "provenance.gpu"),
     ("evaluation", put("\u202e", "provenance", "processor"), "provenance.processor"),
     ("evaluation", put(10**30, "settings", "recipe", "epochs"), "sensible size"),
+    ("evaluation", put(10**400, "provenance", "cores"), "sensible size"),
+    ("evaluation", put(10**400, "results", "training", "seconds"), "training.seconds"),
     ("evaluation", put({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {}}}}}}}}}, "provenance", "more"), "levels"),
     # predictions
     ("evaluation", put(cut, *PREDICTIONS, "original"), "predictions of original are"),

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from in9.data.variants import MIXED, VARIANTS
-from in9.errors import reason
 from in9.taxonomy import CLASS_NAMES
 from in9.training.recipe import IN9L
 
@@ -125,15 +124,13 @@ class _Counts(_Results):
     rows: list[_Counted]
 
 
-class _Foregrounds(_Part):
-    rows: list[Count]
-    labels: Labels
-    original: Answers
-
-
 class _Backgrounds(_Part):
     rows: list[Count]
     labels: Labels
+
+
+class _Foregrounds(_Backgrounds):
+    original: Answers
 
 
 class _Grown(_Part):
@@ -181,13 +178,12 @@ class _Salient(_Results):
 
     @model_validator(mode="after")
     def _maps(self) -> _Salient:
-        packed = {"area": self.area}
+        shares = [{"area": self.area.split()}]
         for method in self.methods.values():
-            shares = {name: str(text) for name, text in method if name not in ("empty", "map_side")}
-            _one_length({"labels": self.labels, "empty": method.empty, **_split(shares)})
-            packed |= shares
-        _one_length({"labels": self.labels, "predictions": self.predictions, **_split({"area": self.area})})
-        if any(not 0 <= float(number) <= 1 for numbers in _split(packed).values() for number in numbers):
+            shares.append({name: str(text).split() for name, text in method if name not in ("empty", "map_side")})
+            _one_length({"labels": self.labels, "empty": method.empty})
+        _one_length({"labels": self.labels, "predictions": self.predictions}, *shares)
+        if any(float(number) > 1 for part in shares for numbers in part.values() for number in numbers):
             raise ValueError("methods hold a share that is above 1")
         return self
 
@@ -245,11 +241,10 @@ def problem_of(content: Mapping[str, Any]) -> str:
     """
     try:
         envelope = _Envelope.model_validate(dict(content))
-        settings = envelope.settings
-        for name in ("settings", "provenance"):
-            _plain(getattr(envelope, name), name)
+        _plain(envelope.settings, "settings")
+        _plain(envelope.provenance, "provenance")
         if envelope.kind in ("score", "challenge"):
-            _Scorable.model_validate(settings.get("model"), strict=True)
+            _Scorable.model_validate(envelope.settings.get("model"), strict=True)
         RESULTS[envelope.kind].model_validate(envelope.results)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -257,7 +252,7 @@ def problem_of(content: Mapping[str, Any]) -> str:
         said = first["msg"].removeprefix("Value error, ")
         return f"{place}: {said}" if place else said
     except ValueError as error:
-        return reason(error)
+        return str(error)
     return ""
 
 
@@ -286,10 +281,6 @@ def _one_length(*parts: Mapping[str, Sequence[Any]]) -> None:
             raise ValueError(f"{name} has {len(values)} entries, and {wanted} are needed")
 
 
-def _split(texts: Mapping[str, str]) -> dict[str, list[str]]:
-    return {name: text.split() for name, text in texts.items()}
-
-
 def _plain(value: Any, place: str, depth: int = 0) -> None:
     """Raise ValueError for a text that is long or not printable, a number that is not finite, and too many levels."""
     if depth > DEEPEST:
@@ -298,7 +289,7 @@ def _plain(value: Any, place: str, depth: int = 0) -> None:
         if len(value) > LONGEST_TEXT or not value.isprintable():
             raise ValueError(f"{place} is longer than {LONGEST_TEXT} characters, or cannot be printed")
     elif isinstance(value, float | int):
-        if not math.isfinite(value) or abs(value) > 2**63:
+        if abs(value) > 2**63 or not math.isfinite(value):
             raise ValueError(f"{place} is no number of a sensible size")
     elif value is not None:
         entries: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else enumerate(value)
