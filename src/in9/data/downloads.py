@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from in9.data.archive import DAMAGED
 from in9.data.fetch import PIECE, Fetched, address_of, cache, checksum_of, fetch
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
@@ -73,7 +71,9 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
                     pass  # to its very end, where a packed file has its own checksum
     except tarfile.FilterError as error:
         raise In9Error(f"{archive} was not unpacked, for one of its files would leave the folder: {error}.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, OSError, ValueError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of what is packed
+            raise
         raise In9Error(f"{archive} is not a whole archive; remove it and fetch it again.") from error
 
 
