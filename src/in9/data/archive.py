@@ -61,8 +61,11 @@ class Archive:
         if not isinstance(path, Path | str):
             raise In9Error(f"{path!r} is no path of an archive or folder; put it in quotes if it is one.")
         self.path = Path(path)
-        if not self.path.exists():
-            raise In9Error(f"There is no archive or folder {self.path}; check the path.")
+        try:
+            if not self.path.exists():
+                raise In9Error(f"There is no archive or folder {self.path}; check the path.")
+        except OSError as error:  # of a path that no file can have
+            raise In9Error(f"{self.path} cannot be read ({reason(error)}); check the path.") from error
         if self.path.is_file():
             try:
                 self._zip()
