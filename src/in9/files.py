@@ -114,6 +114,13 @@ def remembered_hash(path: Path) -> str:
     return digest
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises OSError if it cannot be read, also for a pipe, which would be waited for."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a file")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file in UTF-8.
 
@@ -123,10 +130,8 @@ def read_json(path: Path) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no number")
 
-    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
-        raise OSError(errno.EINVAL, "not a file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        return json.loads(read_bytes(path).decode(), parse_constant=refuse)
     except RecursionError:
         raise ValueError("too many levels") from None
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from in9.cli.data_commands import build, export, fetch
-from in9.cli.profile_commands import book, claims, measure, records, rerun, sync, train
+from in9.cli.profile_commands import book, claims, clean, measure, records, rerun, sync, train
 from in9.cli.score_commands import challenge, evaluate
 from in9.errors import UNUSABLE, In9Error
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Does a model look at the object, or at the grass behind it? ImageNet-9, rebuilt, scored and written up.",
 )
-for command in (book, build, export, train, measure, rerun, evaluate, challenge, fetch, records, claims, sync):
+for command in (book, build, export, train, measure, rerun, evaluate, challenge, fetch, records, claims, clean, sync):
     app.command()(command)
 
 
@@ -39,6 +39,8 @@ def main() -> None:
             then = "starts anew" if sys.argv[1] in START_ANEW else "goes on from here"
             typer.echo(f"in9: stopped; the same command {then}.", err=True)
         raise
+    except MemoryError:
+        _fail("Memory ran out; run fewer at a time (--workers, --jobs, --batch-size), or on a larger machine.")
     except OSError as error:
         if error.errno not in UNUSABLE or not error.filename:
             raise

@@ -16,6 +16,7 @@ from in9.data.fetch import PIECE, Fetched, address_of, cache, checksum_of, fetch
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
 from in9.errors import In9Error, plain_disk_errors
+from in9.files import one_writer
 
 RELEASED = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
 
@@ -34,6 +35,13 @@ def fetch_released(
         raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
     url = RELEASED if url is None else url
     archive = folder.with_name(PurePosixPath(address_of(url).path).name or "released.tar.gz")
+    with plain_disk_errors(folder, resumes=False), one_writer(folder, "fetching"):
+        if folder.exists():  # fetched while this process waited
+            raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
+        return _fetched(folder, archive, url, checksum, progress)
+
+
+def _fetched(folder: Path, archive: Path, url: str, checksum: str | None, progress: bool) -> Fetched:
     put_there_by_hand = archive.exists()
     fetch(url, archive, checksum, progress)
     fetched = Fetched(folder, checksum_of(archive))

@@ -14,6 +14,7 @@ from in9.data.dataset import Dataset
 from in9.data.released import BACKGROUNDS, FOLDERS, MASKS
 from in9.data.variants import MIXED, VARIANTS
 from in9.errors import In9Error, plain_disk_errors
+from in9.files import one_writer
 
 
 def export(dataset: Dataset, out: Path | str, *, split: str = "test", seed: int = 0, progress: bool = True) -> Path:
@@ -38,10 +39,12 @@ def export(dataset: Dataset, out: Path | str, *, split: str = "test", seed: int 
     if len(set(zip(folders, names, strict=True))) < len(names):
         names = [identifier.replace("/", "_") for identifier in pool.ids]
     work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
     listing: list[tuple[str, ...]] = []
     bar = tqdm(total=len(pool) * (len(VARIANTS) + 1), desc="exporting", unit="file", disable=not progress)
-    with plain_disk_errors(work, resumes=False), bar:
+    with plain_disk_errors(work, resumes=False), one_writer(out, "exporting to"), bar:
+        if out.exists():  # exported while this process waited
+            raise In9Error(f"{out} already exists; choose a new folder or remove it.")
+        shutil.rmtree(work, ignore_errors=True)
         for kind in (*VARIANTS, MASKS):
             for folder in set(folders):
                 (work / kind / "val" / folder).mkdir(parents=True)

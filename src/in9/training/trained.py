@@ -54,6 +54,8 @@ def trained_classifier(
     """
     if not weights.is_file():
         with one_writer(weights, "training", lambda: on_epoch(-1, 0.0)):
+            for left in weights.parent.glob(f"{weights.stem}.*.writing"):  # of a process that was killed
+                left.unlink(missing_ok=True)
             if not weights.is_file():  # nor trained while this process waited
                 return _newly_trained(recipe, dataset, weights, device, on_epoch)
     return _stored_classifier(recipe, dataset, weights, device)
