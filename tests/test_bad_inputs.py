@@ -189,6 +189,11 @@ CASES = [
     (f"rerun --seed {BIG}", "Invalid value for '--seed'"),
     ("records --keep --profile smoke", "`in9 measure --profile smoke` measures it"),
     ("records --keep --committed", "--committed"),
+    ("IN9_HOME=no_runs measure --profile smoke", "runs cannot be written (Not a directory)"),
+    ("IN9_HOME=no_runs train --profile smoke", "runs cannot be written (Not a directory)"),
+    ("IN9_HOME=nowhere clean", "IN9_HOME is nowhere"),
+    ("clean --profile contrl", "no profile 'contrl'"),
+    ("clean --dry-run surplus", "unexpected extra argument"),
     # build
     ("build synthetc out", "no source 'synthetc'. Did you mean 'synthetic'?"),
     ("build '' out", "no source ''"),

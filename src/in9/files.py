@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+LONGEST_TEXT = 200
+DEEPEST = 8
 
 
 @contextmanager
@@ -134,6 +138,25 @@ def read_json(path: Path) -> Any:
         return json.loads(read_bytes(path).decode(), parse_constant=refuse)
     except RecursionError:
         raise ValueError("too many levels") from None
+
+
+def check_plain(value: Any, place: str, depth: int = 0) -> None:
+    """Check a JSON value that comes from elsewhere; ``place`` is what an error calls it.
+
+    Raises ValueError for a text that is long or not printable, a number that is not finite, and too many levels.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"{place} has more than {DEEPEST} levels")
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT or not value.isprintable():
+            raise ValueError(f"{place} is longer than {LONGEST_TEXT} characters, or cannot be printed")
+    elif isinstance(value, float | int):
+        if abs(value) > 2**63 or not math.isfinite(value):
+            raise ValueError(f"{place} is no number of a sensible size")
+    elif value is not None:
+        for name, entry in value.items() if isinstance(value, Mapping) else enumerate(value):
+            check_plain(name, f"a name in {place}", depth)
+            check_plain(entry, f"{place}.{str(name)[:40]}", depth + 1)
 
 
 def plain(value: Any) -> Any:

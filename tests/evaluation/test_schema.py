@@ -72,6 +72,9 @@ DAMAGES: list[tuple[str, Callable[[Content], Any], str]] = [
     ("evaluation", put(10**400, "provenance", "cores"), "sensible size"),
     ("evaluation", put(10**400, "results", "training", "seconds"), "training.seconds"),
     ("evaluation", put({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {}}}}}}}}}, "provenance", "more"), "levels"),
+    ("evaluation", put(5, "provenance", "when"), "provenance.when"),
+    ("evaluation", put("long", "provenance", "seconds"), "provenance.seconds"),
+    ("evaluation", put(["a"], "provenance", "gpu"), "provenance.gpu"),
     # predictions
     ("evaluation", put(cut, *PREDICTIONS, "original"), "predictions of original are"),
     ("evaluation", put("", *PREDICTIONS, "original"), "predictions of original are 0"),

@@ -143,7 +143,8 @@ def records(
     stored = Store(study.records / study.profile.name).all()
     for record in stored:
         facts = record.provenance
-        typer.echo(f"{record.kind:<12} {record.name:<24} {facts['when']} {facts['seconds']:>8.1f} s  {record.key}")
+        when, seconds = facts.get("when", ""), facts.get("seconds", 0)
+        typer.echo(f"{record.kind:<12} {record.name:<24} {when:<25} {seconds:>8.1f} s  {record.key}")
     typer.echo(f"{len(stored)} records")
 
 

@@ -6,19 +6,17 @@ finite, and whatever counts the same images has one length.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from in9.data.variants import MIXED, VARIANTS
+from in9.files import LONGEST_TEXT, check_plain
 from in9.taxonomy import CLASS_NAMES
 from in9.training.recipe import IN9L
 
 MOST_DRAWS = 1000
-LONGEST_TEXT = 200
-DEEPEST = 8  # levels of settings and of provenance
 
 
 def _like(pattern: str) -> StringConstraints:
@@ -225,13 +223,24 @@ class _Scorable(BaseModel):
     imagenet_top1: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
+class _Provenance(BaseModel):
+    """What the pages show of when and on what something was measured."""
+
+    when: str = ""
+    seconds: Amount = 0.0
+    device: str = ""
+    commit: str | None = None
+    processor: str = ""
+    gpu: str | None = None
+
+
 class _Envelope(_Part):
     kind: Annotated[str, _like("|".join(RESULTS))]
     name: Annotated[str, _like(r"[\w.+-]{0,160}")]
     data: Annotated[str, _like(r"[\w ]{0,64}")]
     settings: dict[str, Any]
     results: dict[str, Any]
-    provenance: dict[str, Any]
+    provenance: _Provenance
 
 
 def problem_of(content: Mapping[str, Any]) -> str:
@@ -241,8 +250,8 @@ def problem_of(content: Mapping[str, Any]) -> str:
     """
     try:
         envelope = _Envelope.model_validate(dict(content))
-        _plain(envelope.settings, "settings")
-        _plain(envelope.provenance, "provenance")
+        check_plain(envelope.settings, "settings")
+        check_plain(content["provenance"], "provenance")
         if envelope.kind in ("score", "challenge"):
             _Scorable.model_validate(envelope.settings.get("model"), strict=True)
         RESULTS[envelope.kind].model_validate(envelope.results)
@@ -279,21 +288,3 @@ def _one_length(*parts: Mapping[str, Sequence[Any]]) -> None:
     for name, values in ((name, values) for part in parts for name, values in part.items()):
         if len(values) != wanted:
             raise ValueError(f"{name} has {len(values)} entries, and {wanted} are needed")
-
-
-def _plain(value: Any, place: str, depth: int = 0) -> None:
-    """Raise ValueError for a text that is long or not printable, a number that is not finite, and too many levels."""
-    if depth > DEEPEST:
-        raise ValueError(f"{place} has more than {DEEPEST} levels")
-    if isinstance(value, str):
-        if len(value) > LONGEST_TEXT or not value.isprintable():
-            raise ValueError(f"{place} is longer than {LONGEST_TEXT} characters, or cannot be printed")
-    elif isinstance(value, float | int):
-        if abs(value) > 2**63 or not math.isfinite(value):
-            raise ValueError(f"{place} is no number of a sensible size")
-    elif value is not None:
-        entries: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for name, entry in entries:
-            if isinstance(name, str):
-                _plain(name, f"a name in {place}", depth)
-            _plain(entry, f"{place}.{str(name)[:40]}", depth + 1)

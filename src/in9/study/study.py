@@ -102,6 +102,7 @@ class Study:
         if not (folder / "manifest.json").is_file():
             if not self.compute:
                 raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
+            self.workspace.check_writable()
             source = open_source(profile.source, **profile.source_options)
             seed, split, masks = profile.build_seed, profile.split, self._published_masks()
             return build(source, folder, seed=seed, split=split, progress=self.progress, masks=masks)
