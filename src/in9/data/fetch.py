@@ -14,7 +14,7 @@ import platformdirs
 from tqdm import tqdm
 
 from in9.errors import In9Error, plain_disk_errors
-from in9.files import hash_of_file, one_writer
+from in9.files import hash_of_file, one_writer, read_json
 
 if TYPE_CHECKING:
     import requests
@@ -139,7 +139,7 @@ def _download(url: str, partial: Path, notes: Path, progress: bool) -> None:
 
 def _read_notes(path: Path) -> dict[str, Any]:
     try:
-        notes = json.loads(path.read_text())
+        notes = read_json(path)
     except (OSError, ValueError):
         return {}
     return notes if isinstance(notes, dict) else {}

@@ -25,6 +25,7 @@ from in9.data.sources import open_source
 from in9.errors import In9Error
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
+from in9.plots.tables import escaped
 from in9.study.engines import engine_named, run_jobs
 from in9.study.jobs import EVALUATION, Job, evaluations, load_classifier
 from in9.study.profile import Profile, load_profile
@@ -296,5 +297,5 @@ class Study:
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
             f"{recipe.epochs} epochs on {model.training['images']:,} images "
             f"({networks}); training and testing one took {seconds:,.0f} s on "
-            f"{model.provenance['gpu'] or model.provenance['processor']}."
+            f"{escaped(model.provenance['gpu'] or model.provenance['processor'])}."
         )
