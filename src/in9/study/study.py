@@ -104,8 +104,8 @@ class Study:
             if not self.compute:
                 raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
             self.workspace.check_writable()
-            source = open_source(profile.source, **profile.source_options)
             seed, split, masks = profile.build_seed, profile.split, self._published_masks()
+            source = open_source(profile.source, **profile.source_options)
             return build(source, folder, seed=seed, split=split, progress=self.progress, masks=masks)
         dataset = Dataset(folder)
         have, wanted = dataset.settings, profile.data_settings
@@ -289,9 +289,8 @@ class Study:
         predictions, recipe = self.predictions(recipes), recipes[0]
         model, number = predictions.models[0], len(recipes)
         seconds = predictions.seconds / len(predictions.models)
-        networks = "one seed" if number == 1 else f"{number} seeds"
-        if profile.split.folds:
-            networks = f"a network for each of {number} folds"
+        seeded = "one seed" if number == 1 else f"{number} seeds"
+        networks = f"a network for each of {number} folds" if profile.split.folds else seeded
         stored = "Nothing was computed for these pages: their run is our record. " if self.recorded else ""
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
