@@ -666,6 +666,26 @@ def test_ctrl_c_says_what_the_same_command_does(
     assert run(*words.split()) == (130, "", f"in9: stopped; the same command {then}.\n")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 8 GiB"),
+    ],
+)
+def test_without_memory_one_sentence_is_said(
+    error: Exception, run, stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.chdir(stage)
+    monkeypatch.setattr("in9.data.build.build", fail)
+    status, out, err = run(*["build", "synthetic", "out"])
+    assert (status, out) == (2, "") and err.startswith("in9: Memory ran out") and err.count("\n") == 1
+
+
 def test_a_checkpoint_with_code_is_refused_without_torchs_advice(stage: Path, dataset: Dataset) -> None:
     from in9.training.loop import train
 
