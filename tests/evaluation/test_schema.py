@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 
 from in9.errors import In9Error
+from in9.evaluation.measurements import MEASUREMENTS
 from in9.evaluation.records import RECORD_FORMAT, Record, Store, read
+from in9.evaluation.schema import RESULTS
+from in9.scoring.challenge import ChallengeScore
+from in9.scoring.score import Score
+from in9.study.jobs import DATASET, DRAWS
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("evaluation", "validation", "score", "masks", "draws", "dataset", "adversarial", "saliency", "challenge")
@@ -48,6 +53,10 @@ def put(value: Any, *place: str | int) -> Callable[[Content], None]:
         inner[place[-1]] = value(inner[place[-1]]) if callable(value) else value
 
     return change
+
+
+def test_whatever_is_measured_has_a_schema() -> None:
+    assert set(KINDS) == set(RESULTS) == {*MEASUREMENTS, DATASET, DRAWS, Score.kind, ChallengeScore.kind}
 
 
 def cut(text: str) -> str:
