@@ -53,7 +53,10 @@ def one_writer(path: Path, doing: str, check: Callable[[], object] = lambda: Non
     from filelock import FileLock, Timeout  # takes longer to import than the rest of this module
 
     file = path.with_name(f".{path.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(file.parent)) from None
     lock, waiting = FileLock(file, fallback_to_soft=False), False
     while not lock.is_locked:
         try:
