@@ -229,7 +229,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def _record(folder: Path, when: str) -> None:
-    Store(folder / "runs" / "records" / "control").write(Record("dataset", "x", {}, "", {}, {"when": when}))
+    Store(folder / "runs" / "records" / "control").write(Record("dataset", "x", {}, "", {"rows": []}, {"when": when}))
 
 
 def test_the_last_book_from_clean_says_how_long_it_took(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,13 @@ def export(dataset: Dataset, out: Path | str, *, split: str = "test", seed: int 
         names = [identifier.replace("/", "_") for identifier in pool.ids]
     work = out.with_name(out.name + ".partial")
     listing: list[tuple[str, ...]] = []
-    bar = tqdm(total=len(pool) * (len(VARIANTS) + 1), desc="exporting", unit="file", disable=not progress)
-    with plain_disk_errors(work, resumes=False), one_writer(out, "exporting to"), bar:
+    with plain_disk_errors(work, resumes=False), one_writer(out, "exporting to"), ExitStack() as stack:
         if out.exists():  # exported while this process waited
             raise In9Error(f"{out} already exists; choose a new folder or remove it.")
         shutil.rmtree(work, ignore_errors=True)
+        bar = stack.enter_context(
+            tqdm(total=len(pool) * (len(VARIANTS) + 1), desc="exporting", unit="file", disable=not progress)
+        )
         for kind in (*VARIANTS, MASKS):
             for folder in set(folders):
                 (work / kind / "val" / folder).mkdir(parents=True)

@@ -201,6 +201,13 @@ class _Challenged(_Results):
         return self
 
 
+class _Measured(_Results):
+    """Of a benchmark, which no page shows."""
+
+    rows: list[dict[str, Any]]
+    fits: Any = None
+
+
 RESULTS: dict[str, type[_Results]] = {
     "evaluation": _Answered,
     "validation": _Answered,
@@ -211,6 +218,7 @@ RESULTS: dict[str, type[_Results]] = {
     "adversarial": _Attacked,
     "saliency": _Salient,
     "challenge": _Challenged,
+    "benchmark": _Measured,
 }
 """The schema of the results of each kind of record."""
 
