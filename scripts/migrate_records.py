@@ -1,6 +1,7 @@
-"""Bring records of the first edition (format 1) up to date: their keys now leave out settings at their defaults.
+"""Bring records up to date: those of the first edition (format 1), and those without a digest of their results.
 
-Run it once on a folder of records, with the folder of trained weights where there is one::
+Keys of today leave out settings at their defaults. Run it once on a folder of records, with the folder of trained
+weights where there is one::
 
     python scripts/migrate_records.py records
     python scripts/migrate_records.py runs/records --weights runs/trained
@@ -15,17 +16,19 @@ import argparse
 import json
 from pathlib import Path
 
-from in9.evaluation.records import RECORD_FORMAT, Record, Store
+from in9.evaluation.records import RECORD_FORMAT, Record, Store, read
 from in9.files import key_of
 from in9.training.recipe import Recipe
 
 
 def migrate(folder: Path, weights: Path | None = None) -> list[Path]:
-    """Rewrite the records of format 1 below a folder and return their new paths."""
+    """Rewrite the records of format 1 below a folder, and those without a digest, and return their new paths."""
     written = []
     for path in sorted(folder.glob("**/*_*_*.json")):
         content = json.loads(path.read_text())
         if content.get("format") != 1:
+            if "digest" not in content:
+                written.append(Store(path.parent).write(read(path)))
             continue
         old = content["key"]
         record = Record(**{name: value for name, value in content.items() if name not in ("format", "key")})
@@ -52,9 +55,9 @@ def _rename_weights(folder: Path, record: Record) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Bring records of the first edition up to date.")
+    parser = argparse.ArgumentParser(description="Bring records up to date.")
     parser.add_argument("folder", type=Path, help="the folder of records")
     parser.add_argument("--weights", type=Path, help="the folder of trained weights")
     arguments = parser.parse_args()
     paths = migrate(arguments.folder, arguments.weights)
-    print(f"{len(paths)} records are of format {RECORD_FORMAT} now")
+    print(f"{len(paths)} records are of format {RECORD_FORMAT} now, with a digest")

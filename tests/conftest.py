@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     import torch
 
 
+@pytest.fixture(scope="session", autouse=True)
+def notes_of_hashes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of the tests' own for what is noted of files that were checked."""
+    folder = tmp_path_factory.mktemp("states")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Dataset:
     """A small control dataset: 12 images of 32 pixels a class, of which 4 train, 4 validation and 4 test."""

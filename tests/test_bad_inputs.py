@@ -13,6 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_tiny import tiny_files, write_tiny
 
@@ -21,6 +22,7 @@ from in9.data.published import MASKS_FILE
 from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store, read
+from in9.files import hash_of_file
 from in9.taxonomy import imagenet_wnids
 from in9.training.recipe import Recipe
 
@@ -67,6 +69,86 @@ CASES = [
     ("records --profile type.toml", "seeds = 'one' will not do"),
     ("records --profile base.toml", "no profile to extend 'contrl'"),
     ("records --profile 'a name.toml'", "must be of letters, digits, dots, dashes, underscores"),
+    # what a profile says
+    ("records --profile epochs.toml", "at least 1 epoch and batches of 2, and"),
+    ("records --profile batch.toml", "at least 1 epoch and batches of 2, and"),
+    ("records --profile rate.toml", "a learning rate above 0"),
+    ("records --profile nan.toml", "learning rate above 0"),
+    ("records --profile inf.toml", "learning rate above 0"),
+    ("records --profile momentum.toml", "momentum and label smoothing in [0, 1)"),
+    ("records --profile smoothing.toml", "momentum and label smoothing in [0, 1)"),
+    ("records --profile decay.toml", "no negative weight decay"),
+    ("records --profile crop.toml", "smallest_crop of an augmentation is 1e-06 to 1; got 2"),
+    ("records --profile turn.toml", "rotation of an augmentation is 0 to 180; got -9"),
+    ("records --profile flip.toml", "recipe.augmentation.flip = 'yes' will not do"),
+    ("records --profile schedule.toml", "no schedule 'stps'. Did you mean 'steps'?"),
+    ("records --profile set.toml", "no training set 'mixed'"),
+    ("records --profile fraction.toml", "a fraction in (0, 1]"),
+    ("records --profile norm.toml", "no norm 'l3'"),
+    ("records --profile radius.toml", "a radius above 0"),
+    ("records --profile seeds.toml", "at least 1 seed"),
+    ("records --profile draws.toml", "got draws = 0"),
+    ("records --profile folds.toml", "at least 2 folds"),
+    ("records --profile shares.toml", "Shares of a split are from 0 to 1"),
+    ("records --profile both.toml", "set test = 0"),
+    ("records --profile table.toml", "recipe = 3 will not do"),
+    ("records --profile twice.toml", "twice.toml is no TOML file"),
+    ("records --profile real.toml", "real = 1 will not do"),
+    ("train --profile source.toml", "no source 'synthetc'. Did you mean 'synthetic'?"),
+    ("records --profile ours.toml", "is that of a profile of the project; choose another"),
+    ("records --profile path.toml", "'../x' must be of letters"),
+    ("records --profile hidden.toml", "'.x' must be of letters"),
+    ("records --profile named.toml", "must be of letters"),
+    ("records --profile loop.toml", "no profile to extend '3'"),
+    ("records --profile huge.toml", "once to 1,000 times; got draws = 999"),
+    ("records --profile pipe.toml", "pipe.toml cannot be read"),
+    ("records --profile '~nobody/x.toml'", "cannot be read"),
+    # records that are damaged
+    ("IN9_HOME=bad records --profile smoke", "evaluation_x_0.json is damaged"),
+    # archives and images of the real world
+    ("build tiny-imagenet out --archive encrypted.zip", "is encrypted; unpack the archive and give the folder"),
+    ("build tiny-imagenet out --archive deflate64.zip", "packed in a way that Python cannot unpack"),
+    ("build tiny-imagenet out --archive pipe.toml", "is neither a zip archive nor a folder"),
+    ("build imagenet out --archive pipe.toml", "is neither a zip archive nor a folder"),
+    ("build tiny-imagenet out --archive cut.zip", "is not a whole zip archive"),
+    ("build tiny-imagenet out --archive odd_names", "is not UTF-8; rename the file"),
+    ("build tiny-imagenet out --archive '\udcff'", "no archive or folder"),
+    ("build imagenet out --archive folder --set boxes=LONG", "File name too long"),
+    ("build imagenet out --archive folder --set image_size=8", "image_size=8"),
+    ("build imagenet out --archive folder --set image_size=64.5", "image_size=64.5"),
+    ("build imagenet out --archive folder --set validation=nan", "validation"),
+    ("build synthetic out --set per_class=1e9", "per_class=1000000000.0"),
+    ("build synthetic out --set rho=None", "rho=None"),
+    ("build synthetic out --set rho=True", "rho=True"),
+    ("build synthetic out --set image_size=-32", "image_size=-32"),
+    ("build synthetic out --set per_class=[1]", "per_class=[1]"),
+    ("build synthetic '' --set per_class=12", "exists and is not a dataset"),
+    ("build synthetic out --from pipe.toml", "pipe.toml cannot be read"),
+    ("build synthetic out --from deep.gz", "deep.gz is damaged"),
+    # datasets that were changed
+    ("export zeroed out", "images.npy was changed after the build; build the dataset again"),
+    ("export swapped out", "examples.csv was changed after the build"),
+    ("export objects out", "images.npy cannot be read"),
+    ("export deep out", "manifest.json is damaged (too many levels)"),
+    ("export typed out", "manifest.json is damaged (image_size"),
+    ("export outside out", "manifest.json is damaged (files are not those of a dataset)"),
+    ("evaluate models:network --device cpu --data zeroed", "images.npy was changed after the build"),
+    ("evaluate models:network --device cpu --data typed", "manifest.json is damaged (image_size"),
+    ("challenge models:network --device cpu --data zeroed", "images.npy was changed after the build"),
+    ("build synthetic typed", "manifest.json is damaged (image_size"),
+    # maps, weights and names
+    (f"{NETWORK} --map deep.json", "deep.json cannot be read as JSON (too many levels"),
+    (f"{NETWORK} --map nan.json", "nan.json cannot be read as JSON (NaN is no number"),
+    (f"{NETWORK} --map pipe.toml", "pipe.toml cannot be read as JSON (not a file"),
+    (f"{NETWORK} --weights pipe.toml", "no file of weights pipe.toml"),
+    (f"{NETWORK} --name '\u202e'", "--name must be"),
+    ("evaluate os:abort --data nowhere", "There is no folder nowhere"),
+    ("evaluate os:getcwd --device cpu --data dataset", "os:getcwd"),
+    ("evaluate pathlib:Path --device cpu --data dataset", "pathlib:Path"),
+    ("challenge models:nan --data dataset --device cpu", "answers with NaN"),
+    ("challenge models:seven --data dataset --device cpu", "has 7 outputs"),
+    ("challenge models:network --data nowhere", "There is no folder nowhere"),
+    ("challenge models:network --data dataset --split tset --device cpu", "no split 'tset'"),
     # chapters
     ("book --only ''", "no chapter ''"),
     ("book --only 99", "no chapter '99'"),
@@ -107,6 +189,11 @@ CASES = [
     (f"rerun --seed {BIG}", "Invalid value for '--seed'"),
     ("records --keep --profile smoke", "`in9 measure --profile smoke` measures it"),
     ("records --keep --committed", "--committed"),
+    ("IN9_HOME=no_runs measure --profile smoke", "runs cannot be written (Not a directory)"),
+    ("IN9_HOME=no_runs train --profile smoke", "runs cannot be written (Not a directory)"),
+    ("IN9_HOME=nowhere clean", "IN9_HOME is nowhere"),
+    ("clean --profile contrl", "no profile 'contrl'"),
+    ("clean --dry-run surplus", "unexpected extra argument"),
     # build
     ("build synthetc out", "no source 'synthetc'. Did you mean 'synthetic'?"),
     ("build '' out", "no source ''"),
@@ -315,6 +402,40 @@ CASES = [
     ("IN9_HOME=no_runs challenge models:network --data dataset --device cpu", "cannot be written (Not a directory)"),
 ]  # fmt: skip
 
+PROFILES = {
+    "epochs.toml": 'extends = "smoke"\n[recipe]\nepochs = 0',
+    "batch.toml": 'extends = "smoke"\n[recipe]\nbatch_size = 1',
+    "rate.toml": 'extends = "smoke"\n[recipe]\nlearning_rate = 0.0',
+    "nan.toml": 'extends = "smoke"\n[recipe]\nlearning_rate = nan',
+    "inf.toml": 'extends = "smoke"\n[recipe]\nlearning_rate = inf',
+    "momentum.toml": 'extends = "smoke"\n[recipe]\nmomentum = 1.0',
+    "smoothing.toml": 'extends = "smoke"\n[recipe]\nlabel_smoothing = -0.1',
+    "decay.toml": 'extends = "smoke"\n[recipe]\nweight_decay = -1.0',
+    "crop.toml": 'extends = "smoke"\n[recipe.augmentation]\nsmallest_crop = 2.0',
+    "turn.toml": 'extends = "smoke"\n[recipe.augmentation]\nrotation = -9.0',
+    "flip.toml": 'extends = "smoke"\n[recipe.augmentation]\nflip = "yes"',
+    "schedule.toml": 'extends = "smoke"\n[recipe]\nschedule = "stps"',
+    "set.toml": 'extends = "smoke"\n[recipe]\ntrain_on = "mixed"',
+    "fraction.toml": 'extends = "smoke"\n[recipe]\nfraction = 1.5',
+    "norm.toml": 'extends = "smoke"\n[recipe.perturbation]\nnorm = "l3"\nradius = 1.0',
+    "radius.toml": 'extends = "smoke"\n[recipe.perturbation]\nnorm = "l2"\nradius = -1.0',
+    "seeds.toml": 'extends = "smoke"\nseeds = []',
+    "draws.toml": 'extends = "smoke"\ndraws = 0',
+    "folds.toml": 'extends = "smoke"\n[split]\ntest = 0.0\nfolds = 1',
+    "shares.toml": 'extends = "smoke"\n[split]\ntest = 1.5\nvalidation = 0.0',
+    "both.toml": 'extends = "smoke"\n[split]\ntest = 0.2\nfolds = 2',
+    "table.toml": 'extends = "smoke"\nrecipe = 3',
+    "twice.toml": 'extends = "smoke"\ndraws = 1\ndraws = 2',
+    "real.toml": 'extends = "smoke"\nreal = 1',
+    "source.toml": 'extends = "smoke"\nname = "other"\nsource = "synthetc"',
+    "ours.toml": 'extends = "smoke"\nname = "tiny"',
+    "path.toml": 'extends = "smoke"\nname = "../x"',
+    "hidden.toml": 'extends = "smoke"\nname = ".x"',
+    "named.toml": 'extends = "smoke"\nname = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"',
+    "loop.toml": "extends = 3",
+    "huge.toml": 'extends = "smoke"\ndraws = 999999999999999999999999999999',
+}
+
 MODELS = """
 import torch
 
@@ -370,22 +491,34 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
     import torch
 
     stage = tmp_path_factory.mktemp("stage")
-    for name in ("folder", "folder.toml", "no_runs", "damaged", "partial"):
-        (stage / name).mkdir()
+    for name in ("folder", "folder.toml", "no_runs", "damaged", "partial", "bad/runs/records/smoke"):
+        (stage / name).mkdir(parents=True)
     texts = {
         "file.txt": "text", "folder/file": "", "no_runs/runs": "a file", "models.py": MODELS, "broken.py": "1 +",
         "leaves.py": "raise SystemExit", "empty.pt": "", "text.safetensors": "text", "list.json": "[1, 2]",
-        "outside.json": '{"0": 9}', "text.toml": "no toml", "empty.toml": "", "base.toml": 'extends = "contrl"',
+        "outside.json": '{"0": 9}', "deep.json": "[" * 10**5,
+        "nan.json": "NaN", "bad/runs/records/smoke/evaluation_x_0.json": '{"format": 2, "key',
+        "text.toml": "no toml", "empty.toml": "", "base.toml": 'extends = "contrl"',
         "setting.toml": 'extends = "smoke"\nepoch = 1', "type.toml": 'extends = "smoke"\nseeds = "one"',
         "a name.toml": 'extends = "smoke"', "damaged/manifest.json": "{", "partial/manifest.json": '{"format": 1}',
     }  # fmt: skip
     for name, text in texts.items():
         (stage / name).write_text(text)
+    for name, text in PROFILES.items():
+        (stage / name).write_text(text)
     (stage / "bytes.toml").write_bytes(b"\xff")
+    os.mkfifo(stage / "pipe.toml")
     shutil.make_archive(str(stage / "empty"), "zip", stage / "folder")
     write_tiny(tiny_files(), stage / "tiny.zip")
+    whole = (stage / "tiny.zip").read_bytes()
+    (stage / "cut.zip").write_bytes(whole[:-99])
+    for name, place, value in (("encrypted", 8, b"\1\0"), ("deflate64", 10, b"\x09\0")):
+        entry = whole.index(b"PK\1\2") + place
+        (stage / f"{name}.zip").write_bytes(whole[:entry] + value + whole[entry + 2 :])
+    (stage / "odd_names").mkdir()
+    (stage / "odd_names" / os.fsdecode(b"\xff")).write_text("")
     masks = (Path(__file__).parents[1] / "records" / "tiny" / MASKS_FILE).read_bytes()
-    archives = {"masks": masks, "cut": masks[:-99], "list": gzip.compress(b"[]")}
+    archives = {"masks": masks, "cut": masks[:-99], "list": gzip.compress(b"[]"), "deep": gzip.compress(b"[" * 10**5)}
     for name, packed in (archives | {"version": gzip.compress(b'{"format": 9}')}).items():
         (stage / f"{name}.gz").write_bytes(packed)
     for wnid in imagenet_wnids():
@@ -398,8 +531,25 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
     table, manifest = stage / "no_validation" / "examples.csv", stage / "no_validation" / "manifest.json"
     table.write_text(table.read_text().replace(",validation,", ",train,"))
     content = json.loads(manifest.read_text())
-    content["files"]["examples.csv"]["bytes"] = table.stat().st_size
+    content["files"]["examples.csv"] = {"bytes": table.stat().st_size, "sha256": hash_of_file(table)}
     manifest.write_text(json.dumps(content))
+    for name in ("zeroed", "swapped", "objects", "deep", "typed", "outside"):
+        shutil.copytree(dataset.path, stage / name)
+    with (stage / "zeroed" / "images.npy").open("r+b") as images:
+        images.seek(4096)
+        images.write(bytes(4096))
+    table = stage / "swapped" / "examples.csv"
+    table.write_text(table.read_text().replace("True", "Eurt"))
+    np.save(stage / "objects" / "images.npy", np.array([None] * 9), allow_pickle=True)
+    (stage / "deep" / "manifest.json").write_text("[" * 10**5)
+    images = stage / "objects" / "images.npy"
+    facts = {"bytes": images.stat().st_size, "sha256": hash_of_file(images)}
+    for name, change in (
+        ("objects", {"files": {**dataset.manifest["files"], "images.npy": facts}}),
+        ("typed", {"image_size": "32"}),
+        ("outside", {"files": {**dataset.manifest["files"], "../x": facts}}),
+    ):
+        (stage / name / "manifest.json").write_text(json.dumps(dataset.manifest | change))
     torch.save(5, stage / "number.pt")
     torch.save({"weight": torch.zeros(3)}, stage / "other.pt")
     with warnings.catch_warnings(action="ignore"):
@@ -523,6 +673,26 @@ def test_ctrl_c_says_what_the_same_command_does(
     monkeypatch.chdir(stage)
     monkeypatch.setattr(function, interrupted)
     assert run(*words.split()) == (130, "", f"in9: stopped; the same command {then}.\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 8 GiB"),
+    ],
+)
+def test_without_memory_one_sentence_is_said(
+    error: Exception, run, stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.chdir(stage)
+    monkeypatch.setattr("in9.data.build.build", fail)
+    status, out, err = run(*["build", "synthetic", "out"])
+    assert (status, out) == (2, "") and err.startswith("in9: Memory ran out") and err.count("\n") == 1
 
 
 def test_a_checkpoint_with_code_is_refused_without_torchs_advice(stage: Path, dataset: Dataset) -> None:

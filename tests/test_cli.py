@@ -283,7 +283,7 @@ def test_records_are_listed(run, tmp_path: Path) -> None:
     status, out, _ = run("records")
     assert status == 0 and out == "0 records\n"
     facts = {"when": "2024-01-02T03:04:05+00:00", "seconds": 12.5}
-    record = Record("evaluation", "original_seed0", {"a": 1}, "f" * 16, {}, facts)
+    record = Record("evaluation", "original_seed0", {"a": 1}, "f" * 16, {"labels": {}, "predictions": {}}, facts)
     path = Store(tmp_path / "home" / "records" / "tiny").write(record)
     status, out, _ = run("records", "--committed")
     assert status == 0 and out.endswith("1 records\n")

@@ -15,6 +15,10 @@ UNUSABLE = (
 """What the system answers for a path that the user must change, or make usable."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system answers where there is no room, or no more of it for this user or file."""
+
+
 class In9Error(Exception):
     """A mistake that the user can mend; the message is one sentence with the way out.
 
@@ -61,10 +65,11 @@ def plain_disk_errors(folder: Path, resumes: bool = True) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             then = "goes on where it stopped" if resumes else "starts anew"
+            what = "The disk is full" if error.errno == errno.ENOSPC else f"A limit is reached ({error.strerror})"
             raise In9Error(
-                f"The disk is full while writing {folder}; free some space and run the same command again, it {then}."
+                f"{what} while writing {folder}; free some space and run the same command again, it {then}."
             ) from error
         if error.errno in UNUSABLE:
             raise In9Error(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+LONGEST_TEXT = 200
+DEEPEST = 8
 
 
 @contextmanager
@@ -49,7 +53,10 @@ def one_writer(path: Path, doing: str, check: Callable[[], object] = lambda: Non
     from filelock import FileLock, Timeout  # takes longer to import than the rest of this module
 
     file = path.with_name(f".{path.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(file.parent)) from None
     lock, waiting = FileLock(file, fallback_to_soft=False), False
     while not lock.is_locked:
         try:
@@ -91,6 +98,68 @@ def hash_of_file(path: Path, algorithm: str = "sha256") -> str:
     """The hash of a file's content, in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def remembered_hash(path: Path) -> str:
+    """The SHA-256 of a file's content, computed once on a machine until the file changes.
+
+    It is noted in the user's folder for states, with the file's size, times and number; where nothing can be noted, it
+    is computed each time.
+    """
+    import platformdirs
+
+    facts = path.stat()
+    state = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev]
+    name = str(path.absolute())
+    note = Path(platformdirs.user_state_dir("in9")) / "hashes" / f"{key_of(name)}.json"
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if (noted := read_json(note))["state"] == state:
+            return str(noted["sha256"])
+    digest = hash_of_file(path)
+    with suppress(OSError), written_whole(note) as partial:
+        partial.write_text(json.dumps({"file": name, "state": state, "sha256": digest}))
+    return digest
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises OSError if it cannot be read, also for a pipe, which would be waited for."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a file")
+    return path.read_bytes()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file in UTF-8.
+
+    Raises OSError if it cannot be read, and ValueError for what is no JSON, NaN among it, and for too many levels.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number")
+
+    try:
+        return json.loads(read_bytes(path).decode(), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("too many levels") from None
+
+
+def check_plain(value: Any, place: str, depth: int = 0) -> None:
+    """Check a JSON value that comes from elsewhere; ``place`` is what an error calls it.
+
+    Raises ValueError for a text that is long or not printable, a number that is not finite, and too many levels.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"{place} has more than {DEEPEST} levels")
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT or not value.isprintable():
+            raise ValueError(f"{place} is longer than {LONGEST_TEXT} characters, or cannot be printed")
+    elif isinstance(value, float | int):
+        if abs(value) > 2**63 or not math.isfinite(value):
+            raise ValueError(f"{place} is no number of a sensible size")
+    elif value is not None:
+        for name, entry in value.items() if isinstance(value, Mapping) else enumerate(value):
+            check_plain(name, f"a name in {place}", depth)
+            check_plain(entry, f"{place}.{str(name)[:40]}", depth + 1)
 
 
 def plain(value: Any) -> Any:

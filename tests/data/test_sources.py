@@ -300,7 +300,7 @@ def test_download(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     md5 = "md5:" + hashlib.md5(path.read_bytes()).hexdigest()
     assert fetch_tiny_imagenet(tmp_path, offline, md5).path == path
-    with pytest.raises(In9Error, match="is there but has not the checksum md5"):
+    with pytest.raises(In9Error, match="is there but has not the checksum sha256"):
         fetch_tiny_imagenet(tmp_path)
     with pytest.raises(In9Error, match=r"could not be fetched .*no connection.*or give it with --archive"):
         fetch_tiny_imagenet(tmp_path / "new", offline)

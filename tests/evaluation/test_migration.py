@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,10 +117,23 @@ def test_a_second_run_changes_nothing(old: Workspace, migrate: Migrate) -> None:
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
 
 
+def test_a_record_without_a_digest_gets_one_and_stays_as_it_is(migrate: Migrate, tmp_path: Path) -> None:
+    path = Path(shutil.copy(min((SCRIPT.parents[1] / "records" / "tiny").glob("evaluation_*.json")), tmp_path))
+    before = json.loads(path.read_text())
+    before.pop("digest", None)
+    path.write_text(json.dumps(before, indent=1) + "\n")
+    lines = path.read_text().splitlines()
+    assert migrate(tmp_path) == [path]
+    after = path.read_text().splitlines()
+    assert [line for line in after if "digest" not in line] == lines and len(after) == len(lines) + 1
+    assert json.loads(path.read_text()) == {**before, "digest": read(path).digest}
+    assert migrate(tmp_path) == []
+
+
 def test_the_script_says_what_it_did(old: Workspace) -> None:
     command = [sys.executable, str(SCRIPT), str(old.measured), "--weights", str(old.trained)]
     for number in (len(JOBS), 0):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"{number} records are of format {RECORD_FORMAT} now\n"
+        assert done.stdout == f"{number} records are of format {RECORD_FORMAT} now, with a digest\n"
     assert JOBS[0].weights(old).is_file()

@@ -38,7 +38,8 @@ SETTINGS = {
     "data": {"source": "synthetic", "seed": 0},
     "recipe": {"train_on": "mixed_rand", "learning_rate": 0.05, "seeds": [0, 1], "head_on": None, "balanced": True},
 }
-RECORD = Record("evaluation", "mixed_rand_seed0", SETTINGS, "0123456789abcdef", {"predictions": {"original": "01-8"}})
+RESULTS = {"labels": {"in9": "0123"}, "predictions": {"original": "01-8"}}
+RECORD = Record("evaluation", "mixed_rand_seed0", SETTINGS, "0123456789abcdef", RESULTS)
 
 
 def test_keys_last() -> None:
@@ -125,13 +126,14 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_record_of_the_same_settings_replaces_the_old_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(RECORD)
-    store.write(replace(RECORD, results={"predictions": {}}))
-    assert [record.results for record in store.all()] == [{"predictions": {}}]
+    other = {"labels": {"in9": "0"}, "predictions": {"original": "-"}}
+    store.write(replace(RECORD, results=other))
+    assert [record.results for record in store.all()] == [other]
 
 
 def test_records_are_listed_by_kind_also_from_folders_below(tmp_path: Path) -> None:
     Store(tmp_path / "tiny").write(RECORD)
-    Store(tmp_path / "tiny").write(replace(RECORD, kind="dataset", name="tiny"))
+    Store(tmp_path / "tiny").write(replace(RECORD, kind="dataset", name="tiny", results={"rows": []}))
     store = Store(tmp_path)
     assert [record.kind for record in store.all()] == ["dataset", "evaluation"]
     assert [record.kind for record in store.all("dataset")] == ["dataset"]

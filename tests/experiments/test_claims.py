@@ -367,7 +367,7 @@ def look(study: Study, train_on: str, seed: int, share: float) -> None:
     """Write the saliency record of a model of whose maps about that share lies on the object."""
     mass = " ".join(f"{share + 0.001 * (row % 7):.4f}" for row in range(len(LABELS)))
     central = " ".join(["0.2000"] * len(LABELS))
-    scores = {name: central if "swapped" in name else mass for name in SCORES}
+    scores = {name: central if "swapped" in name else mass for name in SCORES if name != "area"}
     results = {
         "labels": to_digits(LABELS),
         "predictions": to_digits(LABELS),

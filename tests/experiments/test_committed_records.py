@@ -68,7 +68,9 @@ def test_are_whole_and_named_by_their_key() -> None:
     assert len(files) > 100
     for path in files:
         record = read(path)
-        assert path.name == record.filename and f'"format": {RECORD_FORMAT},' in path.read_text()
+        text = path.read_text()
+        assert path.name == record.filename and f'"format": {RECORD_FORMAT},' in text
+        assert f'"digest": "{record.digest}",' in text
         if earlier := record.provenance.get("earlier_key"):  # of the first edition: it depended on every setting
             assert earlier == key_of({"kind": record.kind, **record.settings})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from collections.abc import Iterator
@@ -77,6 +78,41 @@ def test_cells_with_other_digits() -> None:
     assert tables.cell(12.345, 2) == "12.35"
     assert tables.cell(12.0, 0) == "12"
     assert tables.cell(ESTIMATE, 0) == "**79** [78,\u00a081]"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "![a](http://example.org/a.png)", "[a](javascript:b)",
+    "a | b | c", "`code`", "**bold** *and* _so_ __on__", "$x$ and $$y$$", "{raw}`html`", "{{ variable }}", "# heading",
+    "- item", "+ item", "1. item", "1) item", "> quote", "::: note", "% comment", "+++", "---", "~~~", "```{note}",
+    "\\", "&lt;b&gt;", "&amp;#60;", "http://example.org", "www.example.org", "<http://example.org>", "a\\|b", "'\"><b>",
+    "<!--",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_from_elsewhere_shows_as_it_is(text: str) -> None:
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.colon_fence import colon_fence_plugin
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+    from mdit_py_plugins.myst_role import myst_role_plugin
+
+    plugins = (colon_fence_plugin, dollarmath_plugin, myst_role_plugin)
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for plugin in plugins:
+        reader.use(plugin)
+    safe = tables.escaped(text)
+    assert html.unescape(safe) == text
+    assert html.unescape(reader.render(safe)) == f"<p>{text}</p>\n"
+    cells = reader.render(tables.table([{"model": safe, "n": 1}]).markdown())
+    assert f'<td style="text-align:left">{text}</td>' in html.unescape(cells)
+    assert cells.count("<") == 18, "there are the tags of a table and no other"
+
+
+def test_plain_names_stay_as_they_are_and_others_are_cut_and_made_printable() -> None:
+    for name in ("efficientnet_lite0", "resnet50.a1_in1k", "my_models:network", "ResNet-50 (ours), 64 px", "模型"):
+        assert tables.escaped(name) == name
+    assert tables.escaped("a\nb\0\u202e\udcff") == "a?b???"
+    assert tables.escaped("x" * 300) == "x" * 99 + "…" and tables.escaped(5) == "5"
 
 
 def test_tables_are_markdown_with_numbers_to_the_right() -> None:

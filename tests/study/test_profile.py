@@ -237,7 +237,7 @@ def test_the_same_settings_in_another_profile_have_the_same_keys(tmp_path: Path)
         ("remedy_seeds = [-1]", r"With 5 folds seeds are their numbers, 0 to 4; got remedy_seeds = \[-1\]\.$"),
         ("level_seeds = [9]", r"got level_seeds = \[9\]\.$"),
         ("robust_seeds = [9]", r"got robust_seeds = \[9\]\.$"),
-        ("draws = 0", r"mine\.toml: Mixed test sets are drawn at least once; got draws = 0\.$"),
+        ("draws = 0", r"mine\.toml: Mixed test sets are drawn once to 1,000 times; got draws = 0\.$"),
         ("draws = 1.5", r"draws = 1\.5 will not do"),
         ("split = {folds = 5}", r"A split with folds tests all of them: set test = 0 \(it is 0\.2\)\.$"),
         ("split = {test = 0.0, folds = 1}", r"A split has at least 2 folds, or 0 for none; got folds = 1\.$"),

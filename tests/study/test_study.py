@@ -29,6 +29,7 @@ from in9.evaluation.predictions import TEST_SETS
 from in9.evaluation.records import Record, Store
 from in9.experiments.backgrounds_suffice import MATRIX, accuracies, gaps
 from in9.experiments.image_counts import gallery, outcomes
+from in9.files import hash_of_file
 from in9.study.engines import run_in_processes
 from in9.study.jobs import DRAWS, EVALUATION, Job, evaluations, load_classifier, run_job
 from in9.study.profile import load_profile
@@ -222,7 +223,7 @@ def test_what_was_measured_on_other_pixels_is_measured_again(measured: Workspace
     images.flush()
     manifest = tmp_path / "data" / "trial" / "manifest.json"
     old = Dataset(tmp_path / "data" / "trial").manifest["files"]["images.npy"]["sha256"]
-    manifest.write_text(manifest.read_text().replace(old, "0" * 64))
+    manifest.write_text(manifest.read_text().replace(old, hash_of_file(manifest.with_name("images.npy"))))
     jobs = evaluations(TWO_SEEDS, TWO_SEEDS.recipes_on(["original"]))
     before = records_of(of_two_seeds(measured), jobs)
     after = records_of(of_two_seeds(Workspace(tmp_path)), jobs)

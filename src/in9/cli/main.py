@@ -8,11 +8,15 @@ from typing import NoReturn
 import typer
 
 from in9.cli.data_commands import backgrounds, build, export, fetch
-from in9.cli.profile_commands import book, claims, measure, records, rerun, sync, train
+from in9.cli.profile_commands import book, claims, clean, measure, records, rerun, sync, train
 from in9.cli.score_commands import challenge, evaluate, saliency
 from in9.errors import UNUSABLE, In9Error
 
 INTERRUPTED = 130
+NO_MEMORY = (
+    "Memory ran out, or is limited (ulimit -v); run fewer at a time (--workers, --jobs, --batch-size), or on a larger "
+    "machine."
+)
 START_ANEW = ("export", "backgrounds", "evaluate", "saliency")
 """The commands that do not go on from where they were stopped."""
 
@@ -26,7 +30,7 @@ app = typer.Typer(
 )
 for command in (
     *(book, build, export, backgrounds, train, measure, rerun),
-    *(evaluate, challenge, saliency, fetch, records, claims, sync),
+    *(evaluate, challenge, saliency, fetch, records, claims, clean, sync),
 ):
     app.command()(command)
 
@@ -42,17 +46,32 @@ def main() -> None:
             then = "starts anew" if sys.argv[1] in START_ANEW else "goes on from here"
             typer.echo(f"in9: stopped; the same command {then}.", err=True)
         raise
+    except MemoryError:
+        _fail(NO_MEMORY)
     except OSError as error:
         if error.errno not in UNUSABLE or not error.filename:
             raise
         _fail(f"{error.filename} cannot be used ({error.strerror}); give another path, or make it usable.")
     except Exception as error:
+        if _lacks_memory(error):
+            _fail(NO_MEMORY)
         from in9.book.render import BookFailed
 
         if not isinstance(error, BookFailed):
             raise
         typer.echo(str(error), err=True)
         sys.exit(error.exit_status)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an error is what torch says without memory, or a library that cannot be loaded into what is allowed."""
+    if isinstance(error, RuntimeError):
+        return "allocate memory" in str(error) or "out of memory" in str(error)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return isinstance(error, ImportError) and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _fail(sentence: str) -> NoReturn:

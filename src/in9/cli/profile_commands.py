@@ -161,7 +161,8 @@ def records(
     stored = Store(study.records / study.profile.name).all()
     for record in stored:
         facts = record.provenance
-        typer.echo(f"{record.kind:<12} {record.name:<24} {facts['when']} {facts['seconds']:>8.1f} s  {record.key}")
+        when, seconds = facts.get("when", ""), facts.get("seconds", 0)
+        typer.echo(f"{record.kind:<12} {record.name:<24} {when:<25} {seconds:>8.1f} s  {record.key}")
     typer.echo(f"{len(stored)} records")
 
 
@@ -175,6 +176,39 @@ def claims(
 
     name = (REFERENCE if committed else "control") if profile is None else profile
     typer.echo(claimed.text(Study(name, recorded=committed, compute=False)))
+
+
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="A profile of yours whose weights are kept; may be given again.")
+    ] = None,
+) -> None:
+    """Say what data/ and runs/ hold, and remove what nothing needs: stale weights and checkpoints, and leftovers.
+
+    Datasets, records and what a stopped command goes on from are kept.
+    """
+    from in9.experiments.measuring import EXPERIMENTS
+    from in9.study import cleaning
+    from in9.study.profile import load_profile, profile_names
+    from in9.study.workspace import find_workspace
+
+    workspace = find_workspace()
+    profiles = [load_profile(name) for name in (*profile_names(), *(profile or ()))]
+    jobs = [job for each in profiles for experiment in EXPERIMENTS.values() for job in experiment.jobs(each)]
+    held = cleaning.holdings(workspace, jobs)
+    for kind in dict.fromkeys(holding.kind for holding in held):
+        sizes = [holding.bytes for holding in held if holding.kind == kind]
+        typer.echo(f"{kind:<18}{len(sizes):>6}{sum(sizes) / 1e6:>12,.1f} MB")
+    stale = [holding for holding in held if holding.stale]
+    if not dry_run:
+        cleaning.remove(stale)
+    for holding in stale:
+        typer.echo(
+            f"{'would remove' if dry_run else 'removed'} {holding.path.relative_to(workspace.root)}: {holding.stale}"
+        )
+    verb = "would be free" if dry_run else "are free"
+    typer.echo(f"{sum(holding.bytes for holding in stale) / 1e6:,.1f} MB {verb}")
 
 
 def sync(check: Annotated[bool, typer.Option(help="Only say which pairs differ.")] = False) -> None:

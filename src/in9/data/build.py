@@ -13,7 +13,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from in9.data.boxes import Crop, tile_image
 from in9.data.dataset import FORMAT, Dataset
 from in9.data.masks import find_mask
-from in9.data.processes import interrupts_blocked, start_worker
+from in9.data.processes import has_processes, interrupts_blocked, start_worker, worker_processes
 from in9.data.published import MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
 from in9.data.source import Example, Rejected, Source
 from in9.data.splits import Split, assign_splits, balance, deal_into_folds, rejection, require_classes, thumbnail
@@ -188,26 +188,24 @@ def _process_blocks(
     total, left = sum(map(len, blocks.values())), sum(map(len, todo.values()))
     workers = min(workers, len(todo))
     with tqdm(desc="building", unit="image", total=total, initial=total - left, disable=not progress) as bar:
-        if workers <= 1:
+        spawn = get_context("spawn")
+        if workers <= 1 or not has_processes(spawn):
             for path, block in todo.items():
                 _process_block(source, block, path)
                 bar.update(len(block))
             return
-        spawn = get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker, initargs=(source,))
-        try:
+        with worker_processes(workers, spawn, _start_worker, source) as pool:
             with interrupts_blocked():
                 sizes = {pool.submit(_process_in_worker, block, path): len(block) for path, block in todo.items()}
-            for done in as_completed(sizes):
-                done.result()
-                bar.update(sizes[done])
-        except In9Error:
-            pool.shutdown(wait=True, cancel_futures=True)  # blocks begin in order, so those before it have begun
-            for begun in (block for block in sizes if not block.cancelled()):
-                begun.result()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            try:
+                for done in as_completed(sizes):
+                    done.result()
+                    bar.update(sizes[done])
+            except In9Error:
+                pool.shutdown(wait=True, cancel_futures=True)  # blocks begin in order: those before it have begun
+                for begun in (block for block in sizes if not block.cancelled()):
+                    begun.result()
+                raise
 
 
 class _Worker:

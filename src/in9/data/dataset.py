@@ -15,7 +15,6 @@ The same source, settings and seed give the same bytes.
 
 from __future__ import annotations
 
-import json
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -23,16 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from in9.errors import In9Error, unknown
-from in9.files import hash_of_file, key_of
-from in9.taxonomy import CLASS_NAMES
+from in9.errors import In9Error, reason, unknown
+from in9.files import key_of, read_json, remembered_hash
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd  # takes a second to import, and the workers of a build do without
 
 FORMAT = 1
-ENTRIES = ("source", "source_settings", "image_size", "seed", "split", "classes", "unusable", "files")
-"""What every manifest holds, and more."""
+TABLE_COLUMNS = ("id", "label", "fine", "split", "accepted", "reason", "left", "top", "right", "bottom")
 SPLITS = ("train", "validation", "test")
 FOLD = "fold"
 """Before the number of a fold, where images are dealt into folds: their split."""
@@ -42,6 +40,25 @@ def testable(table: pd.DataFrame) -> pd.Series:
     """Whether the mask of each image of a dataset's table is accepted, and nobody who looked at it has rejected it."""
     accepted = table["accepted"]
     return accepted & (table["rejected"] == "") if "rejected" in table else accepted
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    from in9.data.manifest import problem_of  # pydantic takes a moment, and the workers of a build do without
+
+    again = "build the dataset again"
+    try:
+        content = read_json(path)
+    except OSError as error:
+        raise In9Error(f"{path} cannot be read ({reason(error)}); {again}.") from error
+    except ValueError as error:  # neither JSON nor even text
+        raise In9Error(f"{path} is damaged ({reason(error)}); {again}.") from error
+    if not isinstance(content, dict):
+        raise In9Error(f"{path} is damaged (not the manifest of a dataset); {again}.")
+    if (number := content.get("format")) != FORMAT:
+        raise In9Error(f"{path.parent} has format {str(number)[:40]}, this version reads {FORMAT}: build it again.")
+    if problem := problem_of(content):
+        raise In9Error(f"{path} is damaged ({problem}); {again}.")
+    return content
 
 
 class Dataset:
@@ -57,18 +74,7 @@ class Dataset:
         manifest = self.path / "manifest.json"
         if not manifest.is_file():
             raise In9Error(f"{self.path} is not a dataset: it has no manifest.json. Make one with `in9 build`.")
-        try:
-            self.manifest: dict[str, Any] = json.loads(manifest.read_text())
-        except ValueError as error:  # neither JSON nor even text
-            raise In9Error(f"{manifest} is damaged ({error}); build the dataset again.") from error
-        if not isinstance(self.manifest, dict):
-            raise In9Error(f"{manifest} is damaged (not the manifest of a dataset); build the dataset again.")
-        if self.manifest.get("format") != FORMAT:
-            raise In9Error(
-                f"{self.path} has format {self.manifest.get('format')}, this version reads {FORMAT}: build it again."
-            )
-        if missing := [entry for entry in ENTRIES if entry not in self.manifest]:
-            raise In9Error(f"{manifest} is damaged (it lacks {', '.join(missing)}); build the dataset again.")
+        self.manifest = _read_manifest(manifest)
         for name, facts in self.manifest["files"].items():
             file = self.path / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
@@ -112,29 +118,58 @@ class Dataset:
         """One row per image, in the order of the pixel arrays."""
         import pandas as pd
 
-        return pd.read_csv(self.path / "examples.csv", dtype={"id": str, "fine": str}, keep_default_na=False)
+        path = self._checked("examples.csv")
+        try:
+            table = pd.read_csv(path, dtype={"id": str, "fine": str}, keep_default_na=False)
+        except (ValueError, OSError) as error:
+            raise In9Error(f"{path} cannot be read ({reason(error)}); build the dataset again.") from error
+        if (
+            not {*TABLE_COLUMNS} <= set(table)
+            or table["accepted"].dtype != bool
+            or not table["label"].isin(range(NUM_CLASSES)).all()
+        ):
+            raise In9Error(f"{path} is not the table of a dataset; build the dataset again.")
+        return table
 
     @cached_property
     def images(self) -> np.ndarray:
         """uint8 [N, S, S, 3]."""
-        return np.load(self.path / "images.npy", mmap_mode="r")
+        return self._array("images.npy", np.uint8, (3,))
 
     @cached_property
     def masks(self) -> np.ndarray:
         """bool [N, S, S], true on the object."""
-        return np.load(self.path / "masks.npy", mmap_mode="r")
+        return self._array("masks.npy", np.bool_, ())
 
     @cached_property
     def tiles(self) -> np.ndarray | None:
         """uint8 [N, S, S, 3], Only-BG-T made at native size, or None where it can be made from image and box."""
-        path = self.path / "tiles.npy"
-        return np.load(path, mmap_mode="r") if path.is_file() else None
+        return self._array("tiles.npy", np.uint8, (3,)) if "tiles.npy" in self.manifest["files"] else None
+
+    def _array(self, name: str, kind: type[np.generic], channels: tuple[int, ...]) -> np.ndarray:
+        path, wanted = self._checked(name), (len(self.table), self.image_size, self.image_size, *channels)
+        try:
+            array = np.load(path, mmap_mode="r")
+        except (ValueError, OSError) as error:
+            raise In9Error(f"{path} cannot be read ({reason(error)}); build the dataset again.") from error
+        if array.dtype != kind or array.shape != wanted:
+            raise In9Error(
+                f"{path} holds {array.dtype} {list(array.shape)}, and its manifest says {np.dtype(kind)} "
+                f"{list(wanted)}; build the dataset again."
+            )
+        return array
+
+    def _checked(self, name: str) -> Path:
+        """The path of a file whose content is what was built: its hash is asked for once on a machine."""
+        path = self.path / name
+        if remembered_hash(path) != self.manifest["files"][name]["sha256"]:
+            raise In9Error(f"{path} was changed after the build; build the dataset again.")
+        return path
 
     def verify(self) -> None:
         """Compare each file with its checksum; raises In9Error naming the first that differs."""
-        for name, facts in self.manifest["files"].items():
-            if hash_of_file(self.path / name) != facts["sha256"]:
-                raise In9Error(f"{self.path / name} was changed after the build; build the dataset again.")
+        for name in self.manifest["files"]:
+            self._checked(name)
 
     def indices(self, split: str, accepted: bool = True) -> np.ndarray:
         """The rows of one split: those with a good mask (IN-9), or all of them (IN-9L).

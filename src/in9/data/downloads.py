@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from in9.data.archive import DAMAGED
 from in9.data.fetch import PIECE, Fetched, address_of, cache, checksum_of, fetch
 from in9.data.photographs import fetch_photographs
 from in9.data.released import HOME, Released
 from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
 from in9.errors import In9Error, plain_disk_errors
+from in9.files import one_writer
 
 RELEASED = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
 
@@ -37,6 +36,13 @@ def fetch_released(
         raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
     url = RELEASED if url is None else url
     archive = folder.with_name(PurePosixPath(address_of(url).path).name or "released.tar.gz")
+    with plain_disk_errors(folder, resumes=False), one_writer(folder, "fetching"):
+        if folder.exists():  # fetched while this process waited
+            raise In9Error(f"{folder} is there already; use it, or remove it to fetch it anew.")
+        return _fetched(folder, archive, url, checksum, progress)
+
+
+def _fetched(folder: Path, archive: Path, url: str, checksum: str | None, progress: bool) -> Fetched:
     put_there_by_hand = archive.exists()
     fetch(url, archive, checksum, progress)
     fetched = Fetched(folder, checksum_of(archive))
@@ -74,7 +80,9 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
                     pass  # to its very end, where a packed file has its own checksum
     except tarfile.FilterError as error:
         raise In9Error(f"{archive} was not unpacked, for one of its files would leave the folder: {error}.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, OSError, ValueError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of what is packed
+            raise
         raise In9Error(f"{archive} is not a whole archive; remove it and fetch it again.") from error
 
 

@@ -19,6 +19,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from in9.data.published import MASKS_FILE
 from in9.data.released import BACKGROUNDS, FOLDERS, MASKS
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.errors import In9Error, plain_disk_errors, unknown
-from in9.files import key_of
+from in9.files import key_of, one_writer
 from in9.taxonomy import CLASS_NAMES
 
 EXPORT_FORMATS = (IMAGEFOLDER, WEBDATASET) = ("imagefolder", "webdataset")
@@ -69,11 +70,13 @@ def export(
     ids = _ids(pool)
     tag = key_of([dataset.hash, seed])[:8]
     work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
     listing: list[tuple[str, ...]] = []
     files = len(pool) * (len(VARIANTS) + (layout == IMAGEFOLDER))
-    bar = tqdm(total=files, desc="exporting", unit="image", disable=not progress)
-    with plain_disk_errors(work, resumes=False), bar:
+    with plain_disk_errors(work, resumes=False), one_writer(out, "exporting to"), ExitStack() as stack:
+        if out.exists():  # exported while this process waited
+            raise In9Error(f"{out} already exists; choose a new folder or remove it.")
+        shutil.rmtree(work, ignore_errors=True)
+        bar = stack.enter_context(tqdm(total=files, desc="exporting", unit="image", disable=not progress))
         for kind in VARIANTS:
             backgrounds = variants.draw_backgrounds(kind, pool, seed)[0] if kind in MIXED else None
             sources = [] if backgrounds is None else [ids[row] for row in backgrounds.tolist()]

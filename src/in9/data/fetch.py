@@ -14,7 +14,7 @@ import platformdirs
 from tqdm import tqdm
 
 from in9.errors import In9Error, plain_disk_errors
-from in9.files import hash_of_file
+from in9.files import hash_of_file, one_writer, read_json
 
 if TYPE_CHECKING:
     import requests
@@ -86,8 +86,9 @@ def fetch(
         return path
     partial, notes = (path.with_name(path.name + ending) for ending in (".partial", ".partial.json"))
     try:
-        with plain_disk_errors(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with plain_disk_errors(path.parent), one_writer(path, "fetching"):
+            if path.is_file() and actual(path) == wanted:  # fetched while this process waited
+                return path
             _download(url, partial, notes, progress)
             if (received := actual(partial)) != wanted:
                 partial.unlink()
@@ -138,7 +139,7 @@ def _download(url: str, partial: Path, notes: Path, progress: bool) -> None:
 
 def _read_notes(path: Path) -> dict[str, Any]:
     try:
-        notes = json.loads(path.read_text())
+        notes = read_json(path)
     except (OSError, ValueError):
         return {}
     return notes if isinstance(notes, dict) else {}

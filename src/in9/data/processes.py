@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import parent_process
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import Any
+
+from in9.errors import In9Error, reason
 
 
 @contextmanager
@@ -33,6 +40,36 @@ def start_worker() -> None:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+@contextmanager
+def worker_processes(workers: int, context: BaseContext, start: Any, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes, each of which begins with ``start(*arguments)``; what is not done at the end is dropped.
+
+    Raises In9Error if a process dies, for want of memory say.
+    """
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start, initargs=arguments)
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise In9Error(
+            "A process died while it worked, perhaps because memory ran out; the same command goes on, and needs less "
+            "with --workers 1 or --jobs 1."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def has_processes(context: BaseContext) -> bool:
+    """Whether processes can be started side by side; stderr says so where not: shared memory may be full or closed."""
+    try:
+        context.Lock()
+    except (OSError, ImportError, NotImplementedError) as error:
+        print(
+            f"This machine has no shared memory to spare ({reason(error)}); one process does the work.", file=sys.stderr
+        )
+        return False
+    return True
 
 
 def _end_with(parent: BaseProcess) -> None:

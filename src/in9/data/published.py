@@ -23,7 +23,7 @@ from in9.data.dataset import FOLD, SPLITS
 from in9.data.source import ATTEMPTS, Box, Example, Photo, Rejected, Rules, Source
 from in9.data.splits import GOOD, Split
 from in9.errors import In9Error, reason
-from in9.files import plain, written_whole
+from in9.files import plain, read_bytes, written_whole
 
 PUBLISHED_FORMAT = 1
 MASKS_FILE = "masks.json.gz"
@@ -103,7 +103,7 @@ def _read(path: Path, state: tuple[int, int] | None) -> Published:
     """Read a file of that time of change and size: a build and a chapter ask for the same file several times."""
     damaged = f"{path} is damaged, or no published {MASKS_FILE}; fetch it again."
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
+        content = json.loads(gzip.decompress(read_bytes(path)))
         number = content["format"]
     except FileNotFoundError as error:
         raise In9Error(f"There is no file {path}; check the path.") from error

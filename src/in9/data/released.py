@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from in9.data.archive import Archive
+from in9.data.archive import Archive, check_names
 from in9.data.boxes import bounds
 from in9.data.source import Rejected
 from in9.data.variants import VARIANTS, Pool
@@ -161,7 +161,9 @@ class Released:
             if not place.is_dir():
                 hint = ", with a space in its name" if " " in folder else ""
                 raise In9Error(f"{place.parent} has no folder {folder!r}{hint}; all nine classes are needed.")
-            names = sorted(file.name for file in place.glob("[!.]*") if file.suffix.lower() in suffixes)
+            suitable = (file for file in place.glob("[!.]*") if file.suffix.lower() in suffixes)
+            names = sorted(file.name for file in suitable if file.is_file())
+            check_names(names, place)
             if not names:
                 raise In9Error(f"{place} holds no file with the ending {' or '.join(suffixes)}.")
             files += [f"{kind}/val/{folder}/{name}" for name in names]
@@ -193,7 +195,7 @@ class Released:
         """One mask: bool [S, S], true on the object."""
         try:
             mask = np.load(self.folder / name, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             raise In9Error(f"{name} in {self.folder} is not a readable array; unpack the test set anew.") from error
         if mask.shape != (self.image_size, self.image_size) or not np.isin(mask, (0, 1)).all():
             raise In9Error(

@@ -40,6 +40,11 @@ class Split:
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1:
             raise In9Error(f"A split has at least 2 folds, or 0 for none; got folds = {self.folds}.")
+        if not (0 <= self.test <= 1 and 0 <= self.validation <= 1 and self.test + self.validation <= 1):
+            raise In9Error(
+                f"Shares of a split are from 0 to 1, together too; got {self.test:g} for test and {self.validation:g} "
+                "for validation."
+            )
         if self.folds and self.test:
             raise In9Error(f"A split with folds tests all of them: set test = 0 (it is {self.test:g}).")
 

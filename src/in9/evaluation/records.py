@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from in9.data.splits import Split
-from in9.errors import In9Error
+from in9.errors import In9Error, reason
 from in9.evaluation.predictions import Model, Predictions
-from in9.files import key_of, plain, without_defaults, written_whole
+from in9.evaluation.schema import problem_of
+from in9.files import key_of, plain, read_json, without_defaults, written_whole
 from in9.training.recipe import IN9L, Recipe
 
 RECORD_FORMAT = 2
@@ -67,6 +68,11 @@ class Record:
         return record_key(self.kind, self.settings)
 
     @property
+    def digest(self) -> str:
+        """The hash of the results and of the dataset that they are of; a file that was changed has another one."""
+        return key_of([self.data, self.results])
+
+    @property
     def filename(self) -> str:
         """Readable, and unique by its key."""
         return f"{self.kind}_{self.name}_{self.key}.json"
@@ -95,14 +101,18 @@ class Store:
     def write(self, record: Record) -> Path:
         """Write a record and return its path; one of the same settings is replaced."""
         path = self.folder / record.filename
-        content = {"format": RECORD_FORMAT, "key": record.key, **record.__dict__}
+        content = {"format": RECORD_FORMAT, "key": record.key, "digest": record.digest, **record.__dict__}
         with written_whole(path) as partial:
             partial.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
         return path
 
 
 def read(path: Path) -> Record:
-    """A record from its file; raises In9Error if it is damaged, of another format, or its settings were edited."""
+    """A record from its file.
+
+    Raises In9Error if it is damaged, of another format, if its settings or results were changed, or if it holds what no
+    measurement gives. Records that were written before there were digests are read without one.
+    """
     facts = path.stat()
     return _read(path, facts.st_mtime_ns, facts.st_size)
 
@@ -110,20 +120,28 @@ def read(path: Path) -> Record:
 @functools.lru_cache(maxsize=512)
 def _read(path: Path, changed: int, size: int) -> Record:
     """Read a file of that time of change and size: chapters ask for the same record many times."""
+    again = "remove it to measure again"
     try:
-        content = json.loads(path.read_text())
-        number, key = content.pop("format"), content.pop("key")
+        content = read_json(path)
+        number, key, digest = content.pop("format"), content.pop("key"), content.pop("digest", None)
         record = Record(**content)
         same = number == RECORD_FORMAT and key == record.key
+        whole = digest in (None, record.digest)
+    except OSError as error:
+        raise In9Error(f"The record {path} cannot be read ({reason(error)}); {again}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise In9Error(f"The record {path} is damaged ({error}); remove it to measure again.") from error
+        raise In9Error(f"The record {path} is damaged ({error}); {again}.") from error
     if number == 1:
         raise In9Error(
             f"The record {path} has the format of the first edition; bring it up to date with "
             f"`python scripts/migrate_records.py {path.parent}`."
         )
     if not same:
-        raise In9Error(f"The record {path} has another format or edited settings; remove it to measure again.")
+        raise In9Error(f"The record {path} has another format or edited settings; {again}.")
+    if not whole:
+        raise In9Error(f"The results in {path} were changed after they were measured; {again}.")
+    if problem := problem_of(record.__dict__):
+        raise In9Error(f"The record {path} holds what no measurement gives ({problem}); {again}.")
     return record
 
 

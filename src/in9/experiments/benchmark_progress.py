@@ -15,6 +15,7 @@ import pandas as pd
 
 from in9.evaluation.records import Record, Store
 from in9.experiments import paper
+from in9.plots.tables import escaped
 from in9.scoring.challenge import ChallengeScore
 from in9.scoring.score import RESTRICTED, STRICT, Score
 from in9.study.study import Study
@@ -128,7 +129,7 @@ def describe(scored: Sequence[Score]) -> str:
     noun = "network" if len(scored) == 1 else "networks"
     return (
         f"{len(scored)} {noun} on the same {counts.sum():,} photographs ({spread} of a class); scoring them on "
-        f"{len(first.tests)} test sets took {seconds:,.0f} s on {machine}."
+        f"{len(first.tests)} test sets took {seconds:,.0f} s on {escaped(machine)}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ import pandas as pd
 
 ORIGIN_TITLES = {"paper": "paper", "record": "our record (photographs)", "run": "this run"}
 NOTHING = "–"
+MARKUP = re.compile(r"""[&<>"'`*|\[\]{}$~#%\\]|(?<![A-Za-z0-9])[_:+-]|_(?![A-Za-z0-9])|(?<=^\d)[.)]""")
+AUTOMATIC_LINK = re.compile(r"(?i)(https?|ftp|www)([:.])")
 NO_BREAK = "\u00a0"  # a space at which no line is broken
 ROWS_IN_SIGHT = 8  # a longer table is folded
 
@@ -91,6 +94,19 @@ class Table:
 
     def _is_text(self, column: str) -> bool:
         return isinstance(next((row[column] for row in self.rows if row[column] is not None), ""), str)
+
+
+def escaped(text: object, longest: int = 100) -> str:
+    """A text from elsewhere, such as the name of a model, that shows as it is in Markdown and in HTML.
+
+    Whatever could be markup becomes a character reference, which no reader of Markdown takes for markup; what cannot
+    be printed becomes a question mark, and what is longer than ``longest`` characters is cut.
+    """
+    shown = str(text).strip()
+    shown = shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+    shown = "".join(character if character.isprintable() else "?" for character in shown)
+    shown = MARKUP.sub(lambda match: f"&#{ord(match[0])};", shown)
+    return AUTOMATIC_LINK.sub(lambda match: f"{match[1]}&#{ord(match[2])};", shown)
 
 
 def cell(value: Any, digits: int = 1) -> str:

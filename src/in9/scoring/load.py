@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from in9.data.dataset import Dataset
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
-from in9.files import plain
+from in9.files import plain, read_json
 from in9.scoring.answers import is_answers
 from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
@@ -265,7 +265,7 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
 def _read_map(path: Path, outputs: int) -> list[int]:
     """The class of each output from a JSON file: an object from index to class, or a list of all."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise In9Error(f"The map {path} cannot be read as JSON ({reason(error)}).") from error
     if isinstance(content, list) and len(content) == outputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import warnings
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from in9.errors import In9Error, reason
 from in9.training.networks import Framing
+from in9.training.trained import state_hash
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -76,12 +76,7 @@ class FunctionNetwork(nn.Module):
 
 def weights_hash(network: nn.Module) -> str:
     """SHA-256 of a network's weights by name, kind, shape and value: the same whatever file they came from."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        if isinstance(tensor, Tensor):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return state_hash(network.state_dict())
 
 
 def read_state(file: Path) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ def opened_or_built(profile: Profile, workspace: Workspace, compute: bool, progr
             raise NotMeasured(lacking)
         if not compute:
             raise NotMeasured(f"There is no data of profile {profile.name!r} here; `in9 book` builds it.")
+        workspace.check_writable()
         return build(
             open_source(profile.source, **profile.source_options),
             folder,

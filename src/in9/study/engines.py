@@ -10,7 +10,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from in9.data.dataset import Dataset
-from in9.data.processes import interrupts_blocked, start_worker
+from in9.data.processes import has_processes, interrupts_blocked, start_worker, worker_processes
 from in9.errors import In9Error, plain_disk_errors, unknown
 from in9.evaluation.records import Record, Store
 from in9.study.jobs import Job, run_job
@@ -92,25 +92,24 @@ def run_in_processes(
     on_gpu = chosen.type == "cuda"
     gpus: list[str] = visible_gpus() if on_gpu and chosen.index is None else []  # cuda:1 is that one alone
     workers = min(len(jobs), workers or (max(1, len(gpus)) if on_gpu else os.cpu_count() or 1))
-    if workers <= 1:
+    context = torch_context()
+    if workers <= 1 or not has_processes(context):
         for job in jobs:
             yield job, run_job(job, workspace, str(chosen), _Worker.check)
         return
-    context = torch_context()
     stop, places = context.Event(), context.SimpleQueue()
     for number in range(workers):
         places.put(gpus[number % len(gpus)] if gpus else None)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(stop, places))
-    try:
-        with interrupts_blocked():
-            waiting = {pool.submit(_run_in_worker, job, workspace, str(chosen)): job for job in jobs}
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+    with worker_processes(workers, context, _start_worker, stop, places) as pool:
+        try:
+            with interrupts_blocked():
+                waiting = {pool.submit(_run_in_worker, job, workspace, str(chosen)): job for job in jobs}
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield waiting.pop(future), future.result()
+        finally:
+            stop.set()
 
 
 def visible_gpus() -> list[str]:

@@ -122,6 +122,8 @@ def run_job(
     folder = workspace.measured / job.profile.name
     alone = one_writer(folder / f"{job.kind}_{job.key}", "measuring", lambda: on_epoch(-1, 0.0))
     with _one_thread(), plain_disk_errors(workspace.runs), alone:
+        for left in folder.glob(f"{job.kind}_*_{job.key}.json.*.writing"):  # of a process that was killed
+            left.unlink(missing_ok=True)
         dataset = Dataset(workspace.dataset(job.profile.data))
         present = job.find(workspace.measured)
         if present is not None and present.data == dataset.hash:  # measured since this job was handed out

@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 from in9.data.splits import Split
 from in9.errors import In9Error, reason, unknown
-from in9.files import plain
+from in9.evaluation.schema import MOST_DRAWS
+from in9.files import plain, read_bytes
 from in9.training.augmentation import Augmentation
 from in9.training.recipe import TRAINING_SETS, Perturbation, Recipe
 
@@ -88,8 +90,8 @@ class Profile:
             seeds = list(getattr(self, name) or ())
             if not set(seeds) <= set(range(folds)):
                 raise In9Error(f"With {folds} folds seeds are their numbers, 0 to {folds - 1}; got {name} = {seeds}.")
-        if self.draws < 1:
-            raise In9Error(f"Mixed test sets are drawn at least once; got draws = {self.draws}.")
+        if not 1 <= self.draws <= MOST_DRAWS:
+            raise In9Error(f"Mixed test sets are drawn once to {MOST_DRAWS:,} times; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
             raise In9Error("A profile shrinks images to a half (2) or less, and takes fractions in (0, 1] of them.")
 
@@ -163,7 +165,9 @@ def load_profile(name: str | Path) -> Profile:
     if text in profile_names():
         settings = _settings_of(text)
         return _validated({"name": text, **settings}, f"profiles/{text}.toml")
-    path = Path(text).expanduser()
+    path = Path(text)
+    with suppress(RuntimeError):  # nobody's home
+        path = path.expanduser()
     if path.suffix != ".toml":
         raise In9Error(f"{unknown('profile', text, profile_names())} Or give the path of a .toml file.")
     settings = _read(path)
@@ -187,11 +191,11 @@ def _settings_of(name: str) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """The settings of a profile in a file of the user's."""
     try:
-        return _extended(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        return _extended(tomllib.loads(read_bytes(path).decode()), str(path))
     except OSError as error:
         raise In9Error(f"The profile {path.absolute()} cannot be read ({reason(error)}); check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise In9Error(f"The profile {path} is no TOML file ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise In9Error(f"The profile {path} is no TOML file ({reason(error)}).") from error
 
 
 def _extended(settings: dict[str, Any], place: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from in9.data.dataset import Dataset
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
+from in9.plots.tables import escaped
 from in9.study.costs import TimeLeft
 from in9.study.data_of_profile import NotMeasured as NotMeasured
 from in9.study.data_of_profile import lacking_data, opened_or_built
@@ -268,13 +269,12 @@ class Study:
         predictions, recipe = self.predictions(recipes), recipes[0]
         model, number = predictions.models[0], len(recipes)
         seconds = predictions.seconds / len(predictions.models)
-        networks = "one seed" if number == 1 else f"{number} seeds"
-        if profile.split.folds:
-            networks = f"a network for each of {number} folds"
+        seeded = "one seed" if number == 1 else f"{number} seeds"
+        networks = f"a network for each of {number} folds" if profile.split.folds else seeded
         stored = "These are stored measurements; no network was trained for this page. " if self.recorded else ""
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
             f"{recipe.epochs} epochs on {model.training['images']:,} images "
             f"({networks}); training and testing one took {seconds:,.0f} s on "
-            f"{model.provenance['gpu'] or model.provenance['processor']}."
+            f"{escaped(model.provenance['gpu'] or model.provenance['processor'])}."
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from in9.data.published import MASKS_FILE
-from in9.errors import In9Error
+from in9.errors import In9Error, plain_disk_errors
 
 HOME_VARIABLE = "IN9_HOME"
 
@@ -61,6 +62,12 @@ class Workspace:
     def committed(self) -> Path:
         """Measured results on real images that are part of the project: numbers only."""
         return self.root / "records"
+
+    def check_writable(self) -> None:
+        """Raise In9Error if what is computed could not be written, before anything is; nothing stays behind."""
+        there = next(folder for folder in (self.measured, *self.measured.parents) if folder.exists())
+        with plain_disk_errors(self.runs), tempfile.NamedTemporaryFile(dir=there, suffix=".writing") as trial:
+            trial.write(bytes(1 << 16))
 
     def published(self, name: str) -> Path | None:
         """The published masks of a dataset, or None if there are none."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from in9.errors import In9Error
+
 # Principal components of ImageNet's RGB values, as AlexNet introduced them: eigenvalues, and eigenvectors in columns.
 LIGHTING_VALUES = (0.2175, 0.0188, 0.0045)
 LIGHTING_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
@@ -33,6 +35,17 @@ class Augmentation:
     flip: bool = True
     rotation: float = 0.0
     erasing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, lowest, highest in (
+            ("smallest_crop", 1e-6, 1),
+            ("jitter", 0, 1),
+            ("lighting", 0, 10),
+            ("rotation", 0, 180),
+            ("erasing", 0, 1),
+        ):
+            if not lowest <= getattr(self, name) <= highest:
+                raise In9Error(f"{name} of an augmentation is {lowest:g} to {highest}; got {getattr(self, name):g}.")
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Vary a batch: float32 [B, 3, S, S] in [0, 1] -> the same shape, values in [0, 1].

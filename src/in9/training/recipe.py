@@ -87,9 +87,18 @@ class Recipe:
             raise In9Error(f"The training set {self.train_on!r} names a variant twice; name each once.")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
-        if self.epochs < 1 or self.batch_size < 2:
+        if not (1 <= self.epochs <= 10**6 and 2 <= self.batch_size <= 10**6):
             raise In9Error(
-                f"A recipe needs at least 1 epoch and batches of 2; got {self.epochs} and {self.batch_size}."
+                f"A recipe needs at least 1 epoch and batches of 2, and at most a million of each; got {self.epochs} "
+                f"and {self.batch_size}."
+            )
+        rates = (self.learning_rate, self.momentum, self.weight_decay, self.label_smoothing)
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf) or not all(
+            0 <= share < 1 for share in (self.momentum, self.label_smoothing)
+        ):
+            raise In9Error(
+                "A recipe has a learning rate above 0, momentum and label smoothing in [0, 1) and no negative weight "
+                f"decay; got {', '.join(f'{rate:g}' for rate in rates)}."
             )
         if not 0 < self.fraction <= 1 or self.fine < 1:
             raise In9Error(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ def weights_file(folder: Path, recipe: Recipe, dataset: Dataset) -> Path:
     return folder / f"{key_of({'content': dataset.hash, 'recipe': recipe.changes})}.safetensors"
 
 
+def state_hash(state: Mapping[str, Any]) -> str:
+    """SHA-256 of weights by name, kind, shape and value: the same whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        if isinstance(tensor, torch.Tensor):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def trained_classifier(
     recipe: Recipe,
     dataset: Dataset,
@@ -43,6 +54,8 @@ def trained_classifier(
     """
     if not weights.is_file():
         with one_writer(weights, "training", lambda: on_epoch(-1, 0.0)):
+            for left in weights.parent.glob(f"{weights.stem}.*.writing"):  # of a process that was killed
+                left.unlink(missing_ok=True)
             if not weights.is_file():  # nor trained while this process waited
                 return _newly_trained(recipe, dataset, weights, device, on_epoch)
     return _stored_classifier(recipe, dataset, weights, device)
@@ -77,7 +90,8 @@ def _newly_trained(
         training |= {"seconds": round(training["seconds"] + head, 1), "head_seconds": round(head, 1)}
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with written_whole(weights) as partial:
-        partial.write_bytes(save(state, metadata={"training": json.dumps(training)}))
+        facts = {"training": json.dumps(training), "sha256": state_hash(state)}
+        partial.write_bytes(save(state, metadata=facts))
     checkpoint.unlink(missing_ok=True)
     return model, training
 
@@ -92,10 +106,13 @@ def _stored_classifier(
     groups = None if recipe.fine == 1 else finer_classes(recipe, _training_images(recipe, dataset, device))[1]
     try:
         with safe_open(weights, "pt") as stored:
-            training = json.loads(stored.metadata()["training"])
+            facts = stored.metadata()
+        training, state = json.loads(facts["training"]), load_file(weights)
+        if facts.get("sha256") not in (None, state_hash(state)):  # not noted in the first files
+            raise ValueError("they were changed after the training")
         model = fresh_classifier(recipe, groups).to(device)
         model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
-        model.load_state_dict(load_file(weights, device=str(device)))
+        model.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise In9Error(f"The weights {weights} cannot be read ({reason(error)}); remove them to train anew.") from error
     return model.eval(), training

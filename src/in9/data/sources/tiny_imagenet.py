@@ -19,9 +19,9 @@ from in9.data.source import Box, Example, Photo, Rejected, Rules
 from in9.errors import In9Error
 from in9.taxonomy import label_of_wnid
 
-URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+URL = "https://cs231n.stanford.edu/tiny-imagenet-200.zip"
 FILE = "tiny-imagenet-200.zip"
-CHECKSUM = "md5:90528d7ca1a48142e341f4ef8d21d0de"
+CHECKSUM = "sha256:6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821"
 SIZE = 64
 
 

@@ -1,0 +1,213 @@
+"""Killed at each write of a command, and run once more: the end is that of an undisturbed run, to the byte."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from trial_study import PROFILE, furnished
+
+from in9.data.build import build
+from in9.data.dataset import Dataset
+from in9.data.export import export
+from in9.data.fetch import fetch
+from in9.data.sources import open_source
+from in9.data.splits import Split
+from in9.scoring.challenge import challenge
+from in9.study.jobs import evaluations, run_job
+from in9.study.workspace import Workspace
+
+CONTENT = bytes(range(256)) * 40
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+class Disk:
+    """Lets a process die at its ``number``-th write; from then on it changes nothing, as a dead one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        self.left, self.dead = number, False
+        for owner, name in ((Path, "write_text"), (Path, "write_bytes")):
+            monkeypatch.setattr(owner, name, self.half_written(getattr(owner, name)))
+        monkeypatch.setattr(os, "fsync", self.cut(os.fsync))
+        for owner, name in ((Path, "replace"), (Path, "rename"), (Image.Image, "save"), (np, "save")):
+            monkeypatch.setattr(owner, name, self.moved(getattr(owner, name)))
+        for owner, name in ((Path, "unlink"), (Path, "rmdir"), (shutil, "rmtree")):
+            monkeypatch.setattr(owner, name, self.only_alive(getattr(owner, name)))
+
+    def dies_now(self) -> bool:
+        if self.dead:
+            raise Killed
+        self.left -= 1
+        self.dead = self.left == 0
+        return self.dead
+
+    def half_written(self, write: Callable[..., int]) -> Callable[..., int]:
+        def writing(path: Path, content: Any, *arguments: Any, **options: Any) -> int:
+            if self.dies_now():
+                write(path, content[: len(content) // 2], *arguments, **options)
+                raise Killed
+            return write(path, content, *arguments, **options)
+
+        return writing
+
+    def cut(self, sync: Callable[[int], None]) -> Callable[[int], None]:
+        def syncing(descriptor: int) -> None:
+            if self.dies_now():
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+                raise Killed
+            sync(descriptor)
+
+        return syncing
+
+    def moved(self, move: Callable[..., Any]) -> Callable[..., Any]:
+        def moving(*arguments: Any, **options: Any) -> Any:
+            before = self.left % 2
+            dies = self.dies_now()
+            if dies and before:
+                raise Killed
+            done = move(*arguments, **options)
+            if dies:
+                raise Killed
+            return done
+
+        return moving
+
+    def only_alive(self, remove: Callable[..., None]) -> Callable[..., None]:
+        def removing(*arguments: Any, **options: Any) -> None:
+            if self.dead:
+                raise Killed
+            remove(*arguments, **options)
+
+        return removing
+
+
+def content(folder: Path) -> dict[str, str]:
+    """A name for the content of each file below a folder; hidden ones are locks of processes that were killed."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def killed_at_each_write(
+    action: Callable[[Path], Any], tmp_path: Path, told: Callable[[Path], Any] = content, step: int = 1
+) -> int:
+    """Kill an action at each write (each ``step``-th), and run it once more; return how many kills there were."""
+    action(tmp_path / "undisturbed")
+    expected, number = told(tmp_path / "undisturbed"), 0
+    for number in range(1, 2000, step):
+        folder = tmp_path / "killed"
+        shutil.rmtree(folder, ignore_errors=True)
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Disk(patch, number)
+            try:
+                action(folder)
+            except BaseException as error:
+                assert disk.dead, error
+                del error
+        gc.collect()  # a dead process holds no lock
+        if not disk.dead:
+            break
+        action(folder)
+        assert told(folder) == expected, f"killed at write {number}"
+    return len(range(1, number, step))
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is noted of hashes, so that only what a command writes counts."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/nowhere")
+
+
+def test_build(tmp_path: Path, forgetful: None) -> None:
+    source = open_source("synthetic", rho=0.8, per_class=6, image_size=32)
+
+    def action(folder: Path) -> None:
+        build(source, folder / "out", workers=1, split=Split(test=1 / 3, validation=1 / 3), progress=False)
+
+    assert killed_at_each_write(action, tmp_path) >= 11
+
+
+def test_train_and_measure(
+    tmp_path: Path, dataset: Dataset, one_thread: None, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
+    monkeypatch.setattr("in9.training.loop.CHECKPOINT_EVERY", 0.0)
+    (job,) = evaluations(PROFILE, [PROFILE.recipe_on("original", epochs=3)])
+    data = furnished(Workspace(tmp_path / "data"), dataset)
+
+    def action(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        if not (folder / "data").exists():
+            (folder / "data").symlink_to(data.data)
+        run_job(job, Workspace(folder), "cpu")
+
+    def told(folder: Path) -> Any:
+        (path,) = folder.glob("runs/records/*/*.json")
+        results = json.loads(path.read_text())["results"]
+        del results["training"]["seconds"]
+        return results, sorted(path.name for path in folder.glob("runs/*/*") if not path.name.startswith("."))
+
+    assert killed_at_each_write(action, tmp_path, told) >= 8
+
+
+def test_challenge(
+    tmp_path: Path, dataset: Dataset, network: Any, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
+    monkeypatch.setattr("in9.scoring.challenge.SAVE_EVERY", 0.0)
+    results = {}
+
+    def action(folder: Path) -> None:
+        score = challenge(network, dataset, device="cpu", batch_size=64, states=folder / "states", name="network")
+        results[folder] = {**score.record.results, "composites": 0}
+
+    def told(folder: Path) -> Any:
+        return results[folder], sorted(path.name for path in folder.rglob("*.npz*"))
+
+    assert killed_at_each_write(action, tmp_path, told) >= 4
+
+
+def test_export(tmp_path: Path, dataset: Dataset, forgetful: None) -> None:
+    def action(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        export(dataset, folder / "out", progress=False) if not (folder / "out").exists() else None
+
+    assert killed_at_each_write(action, tmp_path, step=67) >= 4
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}/file"
+        serving.shutdown()
+
+
+def test_fetch(tmp_path: Path, server: str, forgetful: None) -> None:
+    checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+
+    def action(folder: Path) -> None:
+        fetch(server, folder / "file", checksum, progress=False)
+
+    assert killed_at_each_write(action, tmp_path) >= 2
