@@ -417,7 +417,7 @@ def gap(row):
 tables.table(
     [
         {
-            "network": f"{row['model']} ({row['where']})",
+            "network": f"{tables.escaped(row['model'])} ({row['where']})",
             "ImageNet": row["imagenet"],
             "images": row["images"],
         }
