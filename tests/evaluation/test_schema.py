@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from in9.book.demonstration import DEMONSTRATION
 from in9.errors import In9Error
 from in9.evaluation.measurements import MEASUREMENTS
 from in9.evaluation.records import RECORD_FORMAT, Record, Store, read
-from in9.evaluation.schema import RESULTS
+from in9.evaluation.results import RESULTS
+from in9.evaluation.schema import problem_of
 from in9.scoring.challenge import ChallengeScore
+from in9.scoring.explain import SaliencyScore
 from in9.scoring.score import Score
+from in9.scoring.showcase import KIND as PAIRS
 from in9.study.jobs import DATASET, DRAWS
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +61,29 @@ def put(value: Any, *place: str | int) -> Callable[[Content], None]:
 
 def test_whatever_is_measured_has_a_schema() -> None:
     assert set(KINDS) == {*MEASUREMENTS, DATASET, DRAWS, Score.kind, ChallengeScore.kind}
-    assert set(RESULTS) == {*KINDS, "benchmark"}
+    shown = {SaliencyScore.kind, PAIRS, DEMONSTRATION}
+    assert set(RESULTS) == {*KINDS, *shown, "benchmark"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        (PAIRS, put(lambda lines: lines[:-1], "results", "strict", "pairs"), "pairs has 43 entries, and 44"),
+        (PAIRS, put("9" * 44, "results", "restricted", "alone"), "restricted.alone"),
+        (DEMONSTRATION, put(101, "results", "percents", 0, 0, 0, 0), "percents"),
+        (DEMONSTRATION, put([1] * 8, "results", "percents", 0, 0, 0), "percents"),
+    ],
+)
+def test_what_the_pages_show_of_photographs_is_checked(
+    kind: str, change: Callable[[Content], None], named: str, tmp_path: Path
+) -> None:
+    (record,) = Store(ROOT / "records" / "photographs").all(kind)
+    content = copy.deepcopy(
+        {name: getattr(record, name) for name in ("kind", "name", "settings", "data", "results", "provenance")}
+    )
+    assert problem_of(content) == ""
+    change(content)
+    assert named in problem_of(content)
 
 
 def cut(text: str) -> str:

@@ -103,12 +103,14 @@ def record_table(folder: Path) -> str:
             times = sorted(map(_minute, provenance))
             rows.append(
                 {
-                    "records": f"{place.name}: {kind.replace('_', ' ')}",
+                    "records": tables.escaped(f"{place.name}: {kind.replace('_', ' ')}"),
                     "number": len(provenance),
-                    "hours in all": sum(facts["seconds"] for facts in provenance) / 3600,
+                    "hours in all": sum(facts.get("seconds", 0) for facts in provenance) / 3600,
                     "first and last (UTC)": " to ".join(dict.fromkeys((times[0], times[-1]))),
-                    "commits": ", ".join(sorted({str(facts["commit"])[:8] for facts in provenance})),
-                    "machines": "; ".join(sorted(set(map(_machine, provenance)))),
+                    "commits": tables.escaped(
+                        ", ".join(sorted({str(facts.get("commit"))[:8] for facts in provenance})), longest=1000
+                    ),
+                    "machines": tables.escaped("; ".join(sorted(set(map(_machine, provenance)))), longest=1000),
                 }
             )
     return f"{tables.table(rows).markdown()}\n" if rows else "The project has no records yet.\n"
@@ -151,8 +153,8 @@ def _drop_missing(entry: dict[str, Any], notebooks: Collection[str]) -> set[str]
 
 
 def _minute(facts: Mapping[str, Any]) -> str:
-    return str(facts["when"])[:16].replace("T", " ")
+    return str(facts.get("when", ""))[:16].replace("T", " ")
 
 
 def _machine(facts: Mapping[str, Any]) -> str:
-    return f"{facts['processor']}, {facts['cores']} cores, GPU: {facts['gpu'] or 'none'}"
+    return f"{facts.get('processor')}, {facts.get('cores')} cores, GPU: {facts.get('gpu') or 'none'}"

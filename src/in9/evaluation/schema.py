@@ -1,226 +1,17 @@
-"""What a record may hold: types, ranges and lengths, checked before a number or a name of it is used.
+"""What a record may hold, checked before a number or a name of it is used.
 
-A record may come from a contributor, and its names are shown on pages. Texts are short and printable, numbers are
-finite, and whatever counts the same images has one length.
+A record may come from a contributor, and its names are shown on pages: texts are short and printable, numbers finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from in9.data.variants import MIXED, VARIANTS
+from in9.evaluation.results import RESULTS, Amount, Part, like
 from in9.files import LONGEST_TEXT, check_plain
-from in9.taxonomy import CLASS_NAMES
-from in9.training.recipe import IN9L
-
-MOST_DRAWS = 1000
-
-
-def _like(pattern: str) -> StringConstraints:
-    return StringConstraints(pattern=rf"\A(?:{pattern})\z")
-
-
-Labels = Annotated[str, _like("[0-8]*")]
-Answers = Annotated[str, _like("[-0-8]*")]
-Flags = Annotated[str, _like("[01]*")]
-Numbers = Annotated[str, _like(r"(?:\d+(?:\.\d{1,4})?(?: \d+(?:\.\d{1,4})?)*)?")]
-Rows = Annotated[str, _like(r"\d{1,9}(?: \d{1,9})*")]
-TestSet = Annotated[str, _like("|".join((*VARIANTS, IN9L)))]
-MixedSet = Annotated[str, _like("|".join(MIXED))]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0, le=1e12)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Training(_Part):
-    images: Count = 0
-    seconds: Amount = 0.0
-    losses: list[Amount] = []
-    classes: Count = 9
-    head_seconds: Amount = 0.0
-
-
-class _TrueClasses(_Part):
-    in9: Labels | None = None
-    in9l: Labels | None = None
-
-    def of(self, test: str) -> str:
-        labels = self.in9l if test == IN9L else self.in9
-        if labels is None:
-            raise ValueError(f"labels of {test} are missing")
-        return labels
-
-
-class _Results(_Part):
-    training: _Training = _Training()
-
-
-class _Answered(_Results):
-    """Of an evaluation, a validation, or a score."""
-
-    labels: _TrueClasses
-    predictions: dict[TestSet, Answers | Annotated[list[Answers], Field(min_length=1, max_length=MOST_DRAWS)]]
-    backgrounds: dict[MixedSet, list[Rows]] = {}
-
-    @model_validator(mode="after")
-    def _same_images(self) -> _Answered:
-        _of_the_images(self.labels, self.predictions, "predictions")
-        _of_the_images(self.labels, {test: _rows(texts) for test, texts in self.backgrounds.items()}, "backgrounds")
-        return self
-
-
-class _Scored(_Answered):
-    restricted: dict[TestSet, Answers] | None = None
-
-    @model_validator(mode="after")
-    def _same_tests(self) -> _Scored:
-        if self.restricted is not None:
-            _of_the_images(self.labels, self.restricted, "restricted")
-            if set(self.restricted) != set(self.predictions):
-                raise ValueError("predictions and restricted are of other test sets")
-        return self
-
-
-class _Drawn(_Results):
-    backgrounds: dict[MixedSet, Annotated[list[Rows], Field(min_length=1, max_length=MOST_DRAWS)]]
-
-    @model_validator(mode="after")
-    def _same_images(self) -> _Drawn:
-        rows = [row for each in self.backgrounds.values() for row in _rows(each)]
-        _one_length(*({"backgrounds": row} for row in rows))
-        return self
-
-
-class _WithMasks(_Answered):
-    shares: list[Share]
-    areas: list[Share]
-
-    @model_validator(mode="after")
-    def _changes(self) -> _WithMasks:
-        _one_length({"labels": self.labels.of("original"), "areas": self.areas})
-        parts = {test: len(answers) + 1 for test, answers in self.predictions.items() if not isinstance(answers, str)}
-        if set(parts.values()) != {len(self.shares)}:
-            raise ValueError("shares and predictions are of other changes")
-        return self
-
-
-class _Counted(_Part):
-    label: Annotated[str, _like("|".join(CLASS_NAMES))] = Field(alias="class")
-    split: Annotated[str, _like(r"train|validation|test|fold\d{1,4}")]
-    outcome: Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
-    count: Count
-
-
-class _Counts(_Results):
-    rows: list[_Counted]
-
-
-class _Backgrounds(_Part):
-    rows: list[Count]
-    labels: Labels
-
-
-class _Foregrounds(_Backgrounds):
-    original: Answers
-
-
-class _Grown(_Part):
-    backgrounds: Count
-    targeted: Flags
-    untargeted: Flags
-
-
-class _Attacked(_Results):
-    foregrounds: _Foregrounds
-    backgrounds: _Backgrounds
-    successes: list[Count]
-    fooled_by_class: Annotated[list[Flags], Field(min_length=9, max_length=9)]
-    growth: Annotated[list[_Grown], Field(min_length=1)]
-    composites: Count
-
-    @model_validator(mode="after")
-    def _pairs(self) -> _Attacked:
-        ours, theirs = self.foregrounds, self.backgrounds
-        named = {"rows": ours.rows, "labels": ours.labels, "original": ours.original}
-        flags = ({name: text for name, text in part if name != "backgrounds"} for part in self.growth)
-        _one_length(named, *({"fooled_by_class": text} for text in self.fooled_by_class), *flags)
-        _one_length({"rows": theirs.rows, "labels": theirs.labels, "successes": self.successes})
-        if max([0, *self.successes]) > len(ours.rows):
-            raise ValueError("successes are more than there are foregrounds")
-        if max(part.backgrounds for part in self.growth) != len(theirs.rows):
-            raise ValueError("growth does not end with all backgrounds")
-        return self
-
-
-class _Mapped(_Part):
-    mass: Numbers
-    pointing: Numbers
-    mass_swapped: Numbers
-    pointing_swapped: Numbers
-    empty: Flags
-    map_side: Annotated[int, Field(ge=1, le=4096)]
-
-
-class _Salient(_Results):
-    labels: Labels
-    predictions: Answers
-    methods: dict[Annotated[str, _like("[a-z_]{1,40}")], _Mapped]
-    area: Numbers
-
-    @model_validator(mode="after")
-    def _maps(self) -> _Salient:
-        shares = [{"area": self.area.split()}]
-        for method in self.methods.values():
-            shares.append({name: str(text).split() for name, text in method if name not in ("empty", "map_side")})
-            _one_length({"labels": self.labels, "empty": method.empty})
-        _one_length({"labels": self.labels, "predictions": self.predictions}, *shares)
-        if any(float(number) > 1 for part in shares for numbers in part.values() for number in numbers):
-            raise ValueError("methods hold a share that is above 1")
-        return self
-
-
-class _Challenged(_Results):
-    labels: Labels
-    original: Answers
-    vulnerable: dict[Annotated[str, _like("untargeted|targeted")], Flags]
-    pairs: Count
-    composites: Count = 0
-
-    @model_validator(mode="after")
-    def _foregrounds(self) -> _Challenged:
-        _one_length({"labels": self.labels, "original": self.original, **self.vulnerable})
-        if not self.labels or not self.vulnerable or self.pairs % len(self.labels) or self.composites > 2 * self.pairs:
-            raise ValueError("pairs are not so many for each foreground")
-        return self
-
-
-class _Measured(_Results):
-    """Of a benchmark, which no page shows."""
-
-    rows: list[dict[str, Any]]
-    fits: Any = None
-
-
-RESULTS: dict[str, type[_Results]] = {
-    "evaluation": _Answered,
-    "validation": _Answered,
-    "score": _Scored,
-    "masks": _WithMasks,
-    "draws": _Drawn,
-    "dataset": _Counts,
-    "adversarial": _Attacked,
-    "saliency": _Salient,
-    "challenge": _Challenged,
-    "benchmark": _Measured,
-}
-"""The schema of the results of each kind of record."""
 
 
 class _Scorable(BaseModel):
@@ -242,10 +33,10 @@ class _Provenance(BaseModel):
     gpu: str | None = None
 
 
-class _Envelope(_Part):
-    kind: Annotated[str, _like("|".join(RESULTS))]
-    name: Annotated[str, _like(r"[\w.+-]{0,160}")]
-    data: Annotated[str, _like(r"[\w ]{0,64}")]
+class _Envelope(Part):
+    kind: Annotated[str, like("|".join(RESULTS))]
+    name: Annotated[str, like(r"[\w.+-]{0,160}")]
+    data: Annotated[str, like(r"[\w ]{0,64}")]
     settings: dict[str, Any]
     results: dict[str, Any]
     provenance: _Provenance
@@ -271,28 +62,3 @@ def problem_of(content: Mapping[str, Any]) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def _rows(texts: Sequence[str]) -> list[list[int]]:
-    """The rows of backgrounds that draws name. Raises ValueError for one that is not among them."""
-    rows = [[int(number) for number in text.split()] for text in texts]
-    if any(max(row) >= len(row) for row in rows):
-        raise ValueError("backgrounds name an image that is not there")
-    return rows
-
-
-def _of_the_images(labels: _TrueClasses, answers: Mapping[str, Any], name: str) -> None:
-    """Raise ValueError unless there is one answer for each image, and as many of each draw."""
-    for test, texts in answers.items():
-        wanted = len(labels.of(test))
-        for text in [texts] if isinstance(texts, str) else texts:
-            if len(text) != wanted:
-                raise ValueError(f"{name} of {test} are {len(text)}, of {wanted} images")
-
-
-def _one_length(*parts: Mapping[str, Sequence[Any]]) -> None:
-    """Raise ValueError unless all are of as many images as the first."""
-    wanted = len(next((values for part in parts for values in part.values()), ()))
-    for name, values in ((name, values) for part in parts for name, values in part.items()):
-        if len(values) != wanted:
-            raise ValueError(f"{name} has {len(values)} entries, and {wanted} are needed")

@@ -18,7 +18,7 @@ from typing import Any
 
 from in9.data.splits import Split
 from in9.errors import In9Error, reason, unknown
-from in9.evaluation.schema import MOST_DRAWS
+from in9.evaluation.results import MOST_DRAWS
 from in9.files import plain, read_bytes
 from in9.training.augmentation import Augmentation
 from in9.training.recipe import TRAINING_SETS, Perturbation, Recipe
