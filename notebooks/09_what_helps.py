@@ -278,9 +278,7 @@ rows += [
     for origin, models in runs.items()
     for name, members in models.items()
 ]
-tables.table(
-    rows, caption="Accuracy and BG-Gap after each way of training", fold=True
-)
+tables.table(rows, caption="Accuracy and BG-Gap after each way of training", fold=True)
 
 
 # %% tags=["remove-input"]
