@@ -32,8 +32,8 @@ paper_sizes = (
 )
 illustrations = photographs.shown(study.workspace.photographs)
 page.finding(
-    "Paste the same objects onto other backgrounds, and what changes in a network's "
-    "answers is due to the background alone.",
+    "Each object is pasted onto different backgrounds. If a network's answer then "
+    "changes, the background is the cause.",
     paper=f"{paper_sizes['in9', 'test']:,.0f} test images in eight variants",
     ours=f"{sizes[study.origin]['test']:,} test images in eight variants",
     verdict="no claim to test",
@@ -42,9 +42,10 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# Every image of the dataset exists in eight **variants**. Five keep or remove a part of the image. In the three *mixed*
-# variants the object stands on the background of another image: one of its own class (Mixed-Same), one of a random
-# class (Mixed-Rand), or one of the class that comes next in the list (Mixed-Next).
+# Every image of the dataset exists in eight **variants**. *Original* is the image as it is. Four variants remove either
+# the object, the foreground (FG), or the background (BG). In the three *mixed* variants the object stands on the
+# background of another image. That image is of the object's own class (Mixed-Same), of a random class (Mixed-Rand), or
+# of the next class in the list (Mixed-Next). The [glossary](../book/glossary.md) explains each name.
 
 # %% mystnb={"image": {"alt": "Two objects in eight variants each: the whole image, the box painted black, the box filled with tiles of the background, the silhouette painted black, the object on black, and the object on three other backgrounds."}} tags=["remove-input"]
 style.use("jpeg")
@@ -66,10 +67,10 @@ page.show(
 )
 
 # %% [markdown]
-# Where does the mask come from? People have marked each object with a **box**. *GrabCut* ([Rother et al.,
+# How is the object cut out? People have marked each object with a **box**. *GrabCut* ([Rother et al.,
 # 2004](https://doi.org/10.1145/1015706.1015720)) starts from the box and sorts its pixels by colour into object and
-# background: that is the **mask**. What remains of another image, once its own box is filled with tiles of its
-# background, is the new background.
+# background. The pixels of the object are the **mask**. The new background is another image, whose own object is covered
+# by tiles: repeated pieces of the background beside it.
 
 # %% mystnb={"image": {"alt": "Five pictures in a row: an image, the same with a box, the object cut out on black, another image whose object was replaced by tiles of its background, and the object on that background."}} tags=["remove-input"]
 turtle, water = (illustrations.row(name) for name in ("8d86fa", "1d4133"))
@@ -82,14 +83,15 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# Let $x$ be an image, $m$ its mask, which is one on the object and zero elsewhere, and $t$ the Only-BG-T of another
-# image $y$. A mixed image takes each pixel from $x$ or from $t$:
+# Let $x$ be an image and $m$ its mask: one on the object, zero elsewhere. Let $y$ be another image and $t$ its variant
+# Only-BG-T, in which tiles cover the object. A mixed image takes each pixel from $x$ or from $t$:
 #
 # $$
 # \text{mixed} = m \odot x + (1 - m) \odot t
 # $$
 #
-# Here is Only-BG-T: the largest strip of the image beside the box is repeated like tiles, and the tiles fill the box.
+# The next cell makes Only-BG-T. It takes the largest strip of the image beside the box, repeats it like tiles, and
+# fills the box with them.
 
 # %%
 other = illustrations.images[water]  # [224, 224, 3]
@@ -100,11 +102,11 @@ strip = max(strips, key=np.size)
 height, width = strip.shape[:2]
 tiles = np.tile(strip, (224 // height + 1, 224 // width + 1, 1))
 
-background = other.copy()  # it will be t
+background = other.copy()  # becomes t
 background[top:bottom, left:right] = tiles[top:bottom, left:right]
 
 # %% [markdown]
-# And here is the mixed image:
+# The mixed image then takes one line:
 
 # %%
 photo, mask = illustrations.images[turtle], illustrations.masks[turtle]
@@ -115,11 +117,12 @@ page.show(
     pictures.picture_grid(
         {"": [photo, other, background, mixed]}, ["x", "y", "t", "mixed"]
     ),
-    illustrations.credit([turtle, water]),
+    "The four images of the formula, made by the two cells above. "
+    f"{illustrations.credit([turtle, water])}",
 )
 
 # %% [markdown]
-# The package does this in batches, and on a GPU, while a network trains. Its pixels are the same:
+# The package does this in batches while a network trains, on a GPU if there is one. Are its pixels the same?
 
 # %%
 composed = illustrations.variant("mixed_rand", [turtle], [water])[0]
@@ -128,9 +131,10 @@ np.array_equal(mixed, composed)
 # %% [markdown]
 # ## Evidence
 #
-# The paper groups those of ImageNet's classes ([Russakovsky et al., 2015](https://doi.org/10.1007/s11263-015-0816-y))
-# that lie below nine nodes of WordNet. Its training archives can no longer be had. So everything is rebuilt here, from
-# images, boxes and labels. Our photographs are those of Tiny ImageNet, which are small: their sides have 64 pixels.
+# Each of the paper's nine classes is a group of ImageNet classes ([Russakovsky et al.,
+# 2015](https://doi.org/10.1007/s11263-015-0816-y)) that share one parent, such as *dog* or *bird*, in WordNet, a
+# hierarchy of nouns. The authors' training images can no longer be downloaded. We therefore rebuild the dataset from
+# images, boxes and labels. Our photographs come from Tiny ImageNet and are small: 64 × 64 pixels.
 
 # %% mystnb={"image": {"alt": "A dot plot of the number of test images of each class. The paper has equally many of each class; ours range from few instruments to many vehicles."}} tags=["remove-input"]
 style.use("svg")
@@ -152,27 +156,28 @@ frame = pd.concat(
 )
 page.show(
     charts.intervals(frame, "class", "images", CLASS_NAMES, "test images"),
-    "How many images of each class are tested. The paper has equally many of each "
-    "class. We leave none out; instead every accuracy of this book counts each class "
-    "the same.",
+    "Test images of each class. The paper discards images until all classes are "
+    "equally large. We keep all images; instead, every accuracy in this book gives "
+    "each class the same weight.",
 )
 
 # %% tags=["remove-input"]
 said = image_counts.verdicts(record)
 seen = sum(number for verdict, number in said.items() if verdict != "not looked at")
 page.say(
-    "Tiny ImageNet is small. So our images are not split once into training and test "
-    "images. They are dealt into {folds} **folds**, and each fold is tested by a "
-    "network that was trained on the other folds. So every image with a good mask can "
-    "be tested, by a network that has not seen it. Images that look nearly the same "
-    "are in the same fold. A small part is set apart for validation: recipes are "
-    "tried on it, and it is never tested.\n\n"
+    "Tiny ImageNet has few images of the nine classes. We therefore do not split them "
+    "once into training and test images. They are divided into {folds} **folds**, and "
+    "each fold is tested with a network that was trained on the other folds. Every "
+    "image with a good mask can then be tested with a network that has not seen it. "
+    "Images that look nearly the same are in the same fold. A small part is set apart "
+    "for validation: we choose training settings on it, and never report results "
+    "for it.\n\n"
     "An image is left out if its box covers more than {box:.0f} % of it, if less than "
     "{inside:.0f} % of the box lies inside, or if GrabCut finds less than {mask:.0f} "
-    "% of the box to be foreground. These are the paper's rules. They are followed by "
-    "a look: a vision-language model saw {seen:,} of our masks, and rejected "
-    "{rejected:,}. Rejected images are not tested, but networks still train on them, "
-    "as in the paper.",
+    "% of the box to be foreground. These are the paper's rules. In addition, a "
+    "vision-language model looked at {seen:,} of our masks and rejected {rejected:,}. "
+    "Rejected images are not tested, but networks still train on them, as in the "
+    "paper.",
     folds=record.profile.split.folds,
     box=100 * MaskRule().box_share,
     inside=100 * MaskRule().inside,
@@ -193,19 +198,20 @@ kept = ~np.isin(labels, [CLASS_NAMES.index(name) for name in single])
 changed, effects = masks_and_sizes.mask_changes(record), why_we_differ.effects(record)
 again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
 page.say(
-    "- **Bad masks.** The masks were looked at on contact sheets, which hide small "
-    "faults. A second look agreed on {agreed} of {again} masks; of {larger} tested "
-    "masks that were shown larger, about {good} were good. Size of the effect: if all "
-    "masks are {pixels} pixels tighter, the BG-Gap of [chapter 3](03_bg_gap.ipynb) is "
-    "{tighter} points, if they are {pixels} pixels wider, {wider}.\n"
+    "- **Bad masks.** The masks were checked in small pictures, many to a page, which "
+    "hide small faults. A second check agreed on {agreed} of {again} masks; of "
+    "{larger} accepted masks that were shown larger, about {good} were good. Bad masks "
+    "matter: if all masks are {pixels} pixels tighter, the BG-Gap, the cost of a "
+    "random background ([chapter 3](03_bg_gap.ipynb)), is {tighter} points; if they "
+    "are {pixels} pixels wider, it is {wider}. Brackets are 95 % intervals.\n"
     "- **Few kinds of things.** The paper's nine classes consist of "
-    "{paper_classes:.0f} ImageNet classes, ours of {our_classes}. {single} is a "
-    "single one of them ({member}). Without it, the BG-Gap would be {without} points "
-    "instead of {all}.\n"
+    "{paper_classes:.0f} ImageNet classes, ours of {our_classes}. {single} consists "
+    "of only one ({member}). Without it, the BG-Gap would be {without} points instead "
+    "of {all}.\n"
     "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images "
-    "as the paper's. All of our images, instead of the smallest part that we tried, "
-    "raise accuracy on Original by {by_images} points and change the BG-Gap by "
-    "{gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
+    "as the paper's. Training on all of our images instead of the smallest part that "
+    "we tried raises accuracy on Original by {by_images} points and changes the BG-Gap "
+    "by {gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
     pixels=max(masks_and_sizes.PIXELS),
     tighter=masks_and_sizes.as_text(changed.iloc[0]),
     wider=masks_and_sizes.as_text(changed.iloc[-1]),
@@ -255,9 +261,9 @@ keys = {"train": ("in9", "train"), "test": ("in9", "test"), "in9l": ("in9l", "tr
 tables.side_by_side(
     "images",
     {
-        "train": "a network trains on, each variant",
-        "test": "tested, each variant",
-        "in9l": "a network trains on, IN-9L",
+        "train": "training images of a network, each variant",
+        "test": "test images, each variant",
+        "in9l": "training images of a network, IN-9L",
     },
     {name: int(paper_sizes[key]) for name, key in keys.items()},
     sizes,
@@ -292,8 +298,8 @@ tables.table(
         {"verdict on the mask": verdict, "images": number}
         for verdict, number in said.items()
     ],
-    caption="What was said of the masks of our photographs that pass the rules. Images that nobody looked at are those for "
-    "validation, and a part of the two largest classes; they are not tested",
+    caption="Verdicts on the masks of our photographs that pass the rules. The images that were not looked at are those for "
+    "validation and a part of the two largest classes; they are not tested",
     fold=True,
 )
 
@@ -310,18 +316,21 @@ tables.table(
         | ({"ImageNet classes": ", ".join(members[name])} if members else {})
         for name in CLASS_NAMES
     ],
-    caption="Images by class. What this book says of a class with few ImageNet classes may hold for these few kinds of things alone",
+    caption="Images by class. Results for a class that consists of few ImageNet classes may not generalise to other kinds of "
+    "things",
     fold=True,
 )
 
 # %% [markdown]
-# Three more differences from the paper. The authors also left out images in which another object of the class stands
-# outside the box; nobody looked for that here. Their tiles to the right of a box and below it begin on the last column
-# or row of the box, ours just after it, so that no pixel of a box is ever in its background. And the paper does not say
-# whether the random class of Mixed-Rand may be the object's own; here it is drawn from all nine.
+# There are three more differences from the paper. The authors also left out test images in which another object of the
+# class stands outside the box; we did not check for that. When their tiles come from the right of a box or from below
+# it, they begin with the last column or row of the box; ours begin just after it, so that no pixel of the box gets into
+# the background. Finally, the paper does not say whether the random class of Mixed-Rand may be the object's own; we draw
+# it from all nine.
 
 # %% tags=["remove-input"]
 page.say(f"Profile `{study.profile.name}`. {study.profile.about}")
 
 # %% [markdown]
-# **Next:** [2 · Backgrounds suffice](02_backgrounds_suffice.ipynb): what a network knows that has never seen an object.
+# **Next:** [2 · Backgrounds suffice](02_backgrounds_suffice.ipynb): what a network learns from
+# backgrounds alone.

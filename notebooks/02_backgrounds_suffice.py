@@ -38,8 +38,8 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# The upper row is all that such a network sees in training: images from which the object was removed, with its box
-# filled by tiles of the background. Could you tell what was there?
+# The upper row shows what such a network sees in training. This variant is called Only-BG-T: the object's box is
+# filled with tiles of the background. Could you tell what was there?
 
 # %% mystnb={"image": {"alt": "Two rows of four pictures. In the upper row the object is replaced by tiles of its background, in the lower row are the same images with their objects: a bird, a vehicle, an insect, a fish."}} tags=["remove-input"]
 style.use("jpeg")
@@ -55,31 +55,32 @@ page.show(
         [""] * len(chosen),
         {TITLES["original"]: [CLASS_NAMES[label] for label in shown.labels[chosen]]},
     ),
-    "Images without and with their objects. They are for showing: no number of this "
-    "book rests on them. "
+    "The same images without their objects (above) and with them (below). They are "
+    "for showing: no number of this book rests on them. "
     f"{shown.credit(chosen)}",
 )
 
 # %% [markdown]
 # ## How it works
 #
-# The paper trains networks on the three variants that have no foreground, and tests them on the same variant and on
-# whole images. If backgrounds said nothing about the class, such a network could only guess.
+# The paper trains networks on three [variants](../book/glossary.md) without a foreground: Only-BG-T, Only-BG-B (the box
+# is black) and No-FG (the object's silhouette is black). It tests them on the same variant and on whole images. If
+# backgrounds said nothing about the class, such a network could only guess.
 #
-# Classes have different numbers of images. So in **accuracy** every class counts the same: with $N_c$ images $i$ of
-# class $c$, the network's answer $\hat y_i$ and the true class $y_i$,
+# Our classes differ in size, so **accuracy** gives each class the same weight. Let $N_c$ be the number of images of class
+# $c$, $y_i$ the true class of image $i$ and $\hat y_i$ the network's answer. Then
 #
 # $$
 # \text{accuracy} = \frac{1}{9} \sum_{c=1}^{9} \frac{1}{N_c} \sum_{i:\, y_i = c} [\hat y_i = c]
 # $$
 #
-# Here is one number of the paper's table 5, from the answers to each image: trained on Only-BG-T, tested on Original.
-# Beside it are two ways to answer that know nothing of the image.
+# The next cell computes our number for one cell of the paper's table 5, trained on Only-BG-T and tested on Original. For
+# comparison, it also scores two sets of answers that ignore the image.
 
 # %%
 network = study.answers("only_bg_t")
 labels = network.labels["original"]  # the true classes, 0 to 8
-answers = network.classes["original"][0, 0]  # what the network says
+answers = network.classes["original"][0, 0]  # the network's answers
 
 
 def accuracy(answers):
@@ -100,8 +101,8 @@ pd.Series(
 # %% [markdown]
 # ## Evidence
 #
-# The whole of table 5: each row is a training set, each column a test set. The switch chooses between the paper's
-# numbers, ours and the difference. Point at a number, or choose it, to read it with its interval.
+# This is the whole of table 5: each row is a training set, each column a test set. The switch chooses between the
+# paper's numbers, ours and the difference. Point at a number, or select it, to read it with its 95 % interval.
 
 # %% mystnb={"image": {"alt": "Heat maps of training sets by nine test sets, the paper's nine rows above our ten. The diagonal is bright; training on backgrounds alone stays well above chance on whole images; training on Mixed-Next fails where the background misleads."}} tags=["remove-input"]
 style.use("svg")
@@ -122,9 +123,9 @@ switchable_matrix(
     chosen=("only_bg_t", "original"),
     figure=charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS),
     caption="Accuracy in percent after training on one set (rows), tested on another (columns). The paper drew the backgrounds of its mixed "
-    "training sets *once*, before the training. Ours are drawn *anew* in each epoch, "
-    "and for Mixed-Rand also once. Differences are in points, and only between rows "
-    "of the same protocol.",
+    "training sets *once*, before training. We draw ours *anew* in each epoch, and "
+    "for Mixed-Rand also once. Differences are in points; they compare only rows "
+    "whose backgrounds were drawn the same way.",
 )
 
 # %% [markdown]
@@ -134,20 +135,19 @@ switchable_matrix(
 # %% tags=["remove-input"]
 table5 = paper.train_test_matrix()
 page.say(
-    "- **What boxes tell.** A box has a size and a shape, and these say something "
-    "about the class. A network trained on Only-FG sees no background, and yet it "
-    "names {leak} % of Only-BG-T images (paper: {paper_leak:.1f} %). A network "
-    "trained on Only-BG-T is {beyond} points better there. "
-    "That part cannot come from the sizes and outlines of boxes.\n"
-    "- **What silhouettes and bad masks tell.** No-FG leaves the outline of the "
-    "object, and where a mask is bad, parts of it. On Mixed-Rand, where the "
-    "background is of a random class, a network trained on No-FG still names {no_fg} "
-    "% (paper: {paper_no_fg:.1f} %). Only-BG-T has no outline.\n"
+    "- **What boxes reveal.** The size and shape of a box say something about the "
+    "class. A network trained on Only-FG (the object on black) has never seen a "
+    "background, yet it is right on {leak} % of Only-BG-T images (paper: "
+    "{paper_leak:.1f} %). A network trained on Only-BG-T scores {beyond} points more. "
+    "The shape of the boxes does not explain this difference.\n"
+    "- **What silhouettes and bad masks reveal.** No-FG leaves the outline of the "
+    "object and, where a mask is bad, parts of the object. A network trained on No-FG "
+    "is still right on {no_fg} % of Mixed-Rand images (paper: {paper_no_fg:.1f} %), "
+    "although their backgrounds are of random classes. Only-BG-T has no outline.\n"
     "- **Small images, small networks.** The paper trains a ResNet-50 ([He et al., "
     "2016](https://doi.org/10.1109/CVPR.2016.90)) on images of {pixels:.0f} pixels. "
-    "Trained and tested on Original, it is at {paper_original:.1f} %, ours at "
-    "{original} %. [Chapter 11](11_why_we_differ.ipynb) asks where these points are "
-    "lost.",
+    "Trained and tested on Original, it reaches {paper_original:.1f} %, ours "
+    "{original} %. [Chapter 11](11_why_we_differ.ipynb) looks for the reasons.",
     leak=record.answers("only_fg").accuracy("only_bg_t"),
     paper_leak=table5.loc["only_fg", "only_bg_t"],
     beyond=verdicts.verdict_on(
@@ -164,10 +164,10 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# In the paper's matrix, training on Mixed-Next does worse than guessing on Only-BG-T. In training, each background was
-# of the *next* class in the list: a dog stood on a bird's background, a bird on a vehicle's. So what does the network
-# answer to a background alone? Complete `shift`: how many places after the true class is the answer? After the last
-# class comes the first.
+# In the paper's table, a network trained on Mixed-Next scores worse than guessing on Only-BG-T. In training, each
+# background was of the *next* class in the list: a dog stood on a bird's background, a bird on a vehicle's. So what does
+# the network answer when it sees only a background? Complete `shift`: how many places after the true class is the
+# answer? The list is circular: after the last class comes the first.
 
 # %%
 network = study.answers("mixed_next")
@@ -186,7 +186,7 @@ counts = pd.Series(shift).value_counts(normalize=True).sort_index()
 # ```
 #
 # Shift 8 is the most frequent by far: the answer is the class *before* the true class. The network has learned that
-# objects of that class stand in front of such backgrounds.
+# objects of that class stand on such backgrounds.
 #
 # </details>
 #
@@ -210,8 +210,8 @@ page.show(
         "accuracy on whole images, %",
         chance=True,
     ),
-    "Accuracy on whole images after training on each set that has no foreground, and "
-    "on Original; lines are 95 % intervals.",
+    "Accuracy on whole images after training on each set without a foreground, and "
+    "on Original. Lines are 95 % intervals; the vertical line is chance.",
 )
 
 # %% tags=["remove-input"]
@@ -236,13 +236,13 @@ tables.side_by_side(
 
 # %% tags=["remove-input"]
 page.say(
-    "**A sentence against a table.** The paper's text says that a network trained on "
-    "Original does about as well on No-FG as on Only-BG-B. In its own table 5 the "
-    "difference is {paper_b:.1f} points; on our photographs it is {b}. Perhaps "
-    "Only-BG-T was meant: there the table has {paper_t:.1f} points, and we measure "
-    "{t}.\n\n"
-    "**IN-9L** is the larger training set of all images, with or without a good mask. "
-    "In the paper it is four times IN-9. For our photographs it is about twice.",
+    "**Where the paper's text and table disagree.** The text says that a network "
+    "trained on Original does about as well on No-FG as on Only-BG-B. In table 5 the "
+    "difference is {paper_b:.1f} points; on our photographs it is {b}. Perhaps the "
+    "authors meant Only-BG-T: there the table has {paper_t:.1f} points, and we "
+    "measure {t}.\n\n"
+    "**IN-9L** is a larger training set: all images of the nine classes, with or "
+    "without a good mask.",
     paper_b=paper.fact("original_no_fg_over_only_bg_b").value,
     paper_t=paper.fact("original_no_fg_over_only_bg_t").value,
     b=record.answers("original").difference("no_fg", "only_bg_b"),
@@ -253,4 +253,5 @@ page.say(
 page.say(study.describe())
 
 # %% [markdown]
-# **Next:** [3 · The BG-Gap](03_bg_gap.ipynb): what the right background is worth to a network that does see the object.
+# **Next:** [3 · The BG-Gap](03_bg_gap.ipynb): how much a network that sees the object
+# still relies on its background.

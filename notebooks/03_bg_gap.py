@@ -35,8 +35,8 @@ sources = study.origins
 original = study.answers("original")
 verdict = verdicts.verdict_on("A network trained on Original uses backgrounds", study)
 page.finding(
-    "Replacing the background of an object by one of a random class costs a network {gap:.1f} points of accuracy, "
-    "although the object is the same.",
+    "Move objects from backgrounds of their own class to backgrounds of random classes, and a network loses {gap:.1f} "
+    "points of accuracy, although the objects are the same.",
     paper=verdict.claim.printed().value,
     ours=verdict.ours,
     verdict=verdict.decision,
@@ -46,8 +46,8 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# Each object stands on the background of another image, first of its own class, then of another. Below each picture is the answer of
-# a network that was trained on ImageNet (EfficientNet-Lite0).
+# Each object is shown as photographed, then on a background of its own class, then on one of another class. Below each
+# picture is the answer of EfficientNet-Lite0, a network trained on ImageNet.
 
 # %% mystnb={"image": {"alt": "Three objects in a row each: a salmon, a tank and a duck. In the first column they are as photographed, in the second on the background of another image of their class, where the network names them, in the third on the background of another class, where it does not."}} tags=["remove-input"]
 style.use("jpeg")
@@ -64,23 +64,25 @@ page.show(
         ["as photographed", "background of its class", "background of another"],
         dict(zip(names, answers, strict=True)),
     ),
-    "Pictures that were chosen to show what can happen; no number of this book rests on them. "
+    "The object is the same in each row; with the background, the answer can change. These pictures were chosen to show "
+    "that; no number of this book rests on them. "
     f"{shown.credit(row for trio in trios for row in trio)}",
 )
 
 # %% [markdown]
 # ## How it works
 #
-# Two test sets have the same objects, pasted in the same way. In *Mixed-Same* an object stands on the background of another
-# image of its own class, in *Mixed-Rand* on the background of an image of a random class. Both have the same seams, so pasting
-# cannot explain a difference between them. That difference is the **BG-Gap** ([Xiao et al., 2021](https://arxiv.org/abs/2006.09994)):
+# Two test sets show the same objects. In *Mixed-Same* an object stands on the background of another image of its own
+# class, in *Mixed-Rand* on that of an image of a random class. Both are pasted in the same way, so pasting itself should
+# not explain a difference between them. That difference is the **BG-Gap** ([Xiao et al.,
+# 2021](https://arxiv.org/abs/2006.09994)):
 #
 # $$
 # \text{BG-Gap} = \text{accuracy on Mixed-Same} - \text{accuracy on Mixed-Rand}
 # $$
 #
-# In accuracy every class counts the same, however many images it has. Here is the gap of one network, from its answers to each
-# image:
+# Accuracy gives each class the same weight, as in chapter 2. The next cell computes the gap from the answers to each
+# image, for one random draw of the backgrounds:
 
 # %%
 network = original.of_draw(0)  # the answers on one draw of the backgrounds
@@ -103,9 +105,9 @@ print(f"BG-Gap      {accuracy(on_same) - accuracy(on_random):.1f} points")
 # %% tags=["remove-input"]
 page.say(
     """
-    One draw of the backgrounds may be a lucky draw. So the package draws them several times and takes the mean: **{gap}**
-    points. The brackets are a 95 % interval. It takes into account that both test sets have the same objects, that a
-    background is met by many objects, and that networks differ. {tested}
+    One draw of the backgrounds may be a lucky one. The package therefore draws them several times and takes the mean:
+    **{gap}** points. In brackets is the 95 % interval. It takes into account that both test sets have the same objects,
+    that several objects share a background, and that networks differ. {tested}
     """,
     gap=original.gap(),
     tested=bg_gap.how_tested(study),
@@ -153,15 +155,15 @@ shown = pd.concat(frames).replace({"train": rows})
 page.show(
     charts.intervals(shown, "train", "gap", list(rows.values()), "BG-Gap, points"),
     """
-    BG-Gap in points after training on each set. Lines are 95 % intervals; the paper gives none. *Drawn once*: each
-    training object keeps one background, as in the paper. *Drawn anew*: it gets another in each epoch.
+    BG-Gap after training on each set. Lines are 95 % intervals; the paper gives none. *Drawn once*: each training object
+    keeps one background, as in the paper. *Drawn anew*: it gets another in each epoch, a pass over all training images.
     """,
 )
 
 # %% [markdown]
-# The gap depends on the size of the object. Where the object fills the image, little background is left to mislead. The next
-# figure splits the test images of each class into thirds by the share of the image that the object covers. For small objects our
-# gap is close to the paper's. The paper does not say how large its objects are.
+# The gap depends on the size of the object: where it fills the image, little background is left to mislead. The next
+# figure splits the test images of each class into thirds by the share of the image that the object covers. Compare the
+# smallest objects with the paper's gap, the dotted line. The paper does not say how large its objects are.
 
 # %% mystnb={"image": {"alt": "A line that falls from left to right through three points: the smaller the objects, the larger the gap. The paper's gap is a dotted line near the first point."}} tags=["remove-input"]
 sizes = {
@@ -177,7 +179,8 @@ page.show(
         "mean share of the image that is the object, %",
         references=reference,
     ),
-    "BG-Gap after training on Original against the size of the object; bands are 95 % intervals.",
+    "BG-Gap after training on Original, by the size of the object: the smaller the object, the larger the gap. Bands are "
+    "95 % intervals.",
 )
 
 # %% [markdown]
@@ -188,13 +191,14 @@ record = sources.get("record", study)  # on photographs
 thirds = masks_and_sizes.object_sizes(record)
 page.say(
     """
-    - **The size of the objects** changes the gap more than anything else: from {large} points for the largest third to
-      {small} for the smallest. [Chapter 11](11_why_we_differ.ipynb) weighs our objects like ImageNet's.
-    - **Backgrounds of the right class.** One in nine backgrounds of our Mixed-Rand is of the object's own class. If the
-      authors left those out, which they do not say, their gap is larger by about an eighth for that reason: for us that
-      would be {eighth:.1f} points.
-    - **More images do not close the gap.** Training on IN-9L changes it by {more_in9l} points, to {gap_in9l} (paper: from
-      {paper_gap:.1f} to {paper_gap_in9l:.1f}). But our IN-9L adds only images without a good mask, and longer training.
+    - **The size of the objects.** The gap is {large} points for the largest third of the objects and {small} for the
+      smallest. [Chapter 11](11_why_we_differ.ipynb) asks what it would be if our objects were as large as ImageNet's.
+    - **Backgrounds of the right class.** One in nine backgrounds of our Mixed-Rand is of the object's own class. The
+      paper does not say whether it leaves these out. Without them, our gap would be larger by about an eighth, which is
+      {eighth:.1f} points.
+    - **The number of training images.** Training on the larger set IN-9L changes the gap by {more_in9l} points, to
+      {gap_in9l} (paper: from {paper_gap:.1f} to {paper_gap_in9l:.1f}). But our IN-9L differs in two more ways: it adds
+      only images without a good mask, and its networks train for more steps.
     """,
     small=masks_and_sizes.as_text(thirds.iloc[0]),
     large=masks_and_sizes.as_text(thirds.iloc[-1]),
@@ -208,8 +212,8 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# Which classes need their background most? Complete the function: for each class, the share of its objects that are right on
-# Mixed-Same minus the share that are right on Mixed-Rand.
+# Which classes need their background most? Complete the function: for each class, the percentage of its objects that are
+# recognised on Mixed-Same minus the percentage on Mixed-Rand.
 
 
 # %%
@@ -231,7 +235,7 @@ pd.Series({name: gap_of_class(label) for label, name in enumerate(CLASS_NAMES)})
 #     return 100 * ((on_same == label)[of_class].mean() - (on_random == label)[of_class].mean())
 # ```
 #
-# The package gives the same with an interval, over all draws and networks: `original.gap(original.labels["mixed_same"] == label)`.
+# The package does the same over all draws and adds an interval: `original.gap(original.labels["mixed_same"] == label)`.
 #
 # </details>
 #
@@ -273,14 +277,15 @@ tables.side_by_side(
     names,
     {},
     p_values,
-    caption="p-values of McNemar's exact test in the first draw. It compares the objects recognised only on Mixed-Same with "
-    "those recognised only on Mixed-Rand; if the background did not matter, the two counts would be about equal.",
+    caption="p-values of McNemar's exact test for the first draw. The test compares the objects recognised only on "
+    "Mixed-Same with those recognised only on Mixed-Rand. If the background did not matter, the two counts would be about "
+    "equal.",
     fold=True,
 )
 
 # %% [markdown]
-# **Other architectures.** The paper's table 2 has five networks trained on IN-9L, and all of them use backgrounds. So do ours. Compare
-# the accuracy before the gaps: a network that is often wrong has little to lose.
+# **Other architectures.** Table 2 of the paper has five networks trained on IN-9L. The next figure shows their gaps and
+# ours. Compare accuracies before you compare gaps: a network that is often wrong has little to lose.
 
 # %% mystnb={"image": {"alt": "A dot plot of the BG-Gap of five architectures and our small network, in the paper and in our record."}} tags=["remove-input"]
 networks = {
@@ -353,6 +358,7 @@ tables.side_by_side(
     },
     {origin: cells(trained) for origin, trained in networks.items()},
     caption="Networks of different architecture, trained on IN-9L",
+    fold=True,
 )
 
 # %% tags=["remove-input"]
@@ -377,4 +383,5 @@ tables.table(
 page.say(study.describe())
 
 # %% [markdown]
-# **Next:** [4 · Adversarial backgrounds](04_adversarial_backgrounds.ipynb): instead of a random background, the worst.
+# **Next:** [4 · Adversarial backgrounds](04_adversarial_backgrounds.ipynb): the worst background instead of
+# a random one.

@@ -32,8 +32,8 @@ first = next(iter(attacks))  # our record on photographs, if there is one
 attack, paper_backgrounds = attacks[first]["in9l"], int(paper.fact("backgrounds").value)
 verdict = verdicts.verdict_on("Most objects can be fooled", study)
 page.finding(
-    "For {fooled:.0f} of 100 objects there is a background that makes the network name the background's class and not the "
-    "object's.",
+    "For {fooled:.0f} of 100 objects, at least one background makes the network answer the background's class instead of "
+    "the object's.",
     paper=verdict.claim.printed().value,
     ours=verdict.ours,
     verdict=verdict.decision,
@@ -43,8 +43,8 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# A random background misleads a network now and then. Here we look for the worst: each object meets every background, and we
-# keep the backgrounds that fool the most.
+# A random background misleads a network now and then. In this chapter we look for the worst ones: each object is pasted on
+# every background, and we count how many objects each background fools.
 
 # %% mystnb={"image": {"alt": "A grid of pictures. Each row begins with a background whose own object is covered by tiles; to its right are four objects of other classes, pasted on it. Below each stands its class, an arrow, and the class that the network named, which is that of the background."}} tags=["remove-input"]
 style.use("jpeg")
@@ -76,11 +76,11 @@ page.show(
         },
     ),
     """
-    The strongest background of each of five classes, and objects that it fools: the right
-    class, then the answer of EfficientNet-Lite0, a network trained on all of ImageNet. An
-    object counts if the network names it rightly in its own photograph; a background
-    counts if nothing of its class is left in it. The photographs are for showing: no claim
-    rests on them. {drawn}{credit}
+    Left: the background of each of five classes that fools the most objects. Right: objects
+    that it fools, with the true class and the answer of EfficientNet-Lite0, a network
+    trained on ImageNet. We use only objects that the network recognises in their own
+    photograph, and only backgrounds in which nothing of their class is left. The
+    photographs are for showing: no claim rests on them. {drawn}{credit}
     """,
     drawn="These pictures stand in for photographs; the answers were given to the photographs. "
     * illustrations.drawn,
@@ -90,10 +90,10 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# Let $f(o, b)$ be the class that the network names when object $o$ stands on background $b$, and let $y_o$ and $y_b$ be their
-# classes. [Xiao et al., 2021](https://arxiv.org/abs/2006.09994) paste every test object on the *Only-BG-T* background of every
-# test image: its own object's box is covered by tiles of what surrounds it. The **attack success rate** of a background is
-# the share of objects of other classes that it turns into its own class:
+# Let $f(o, b)$ be the network's answer when object $o$ stands on background $b$, and let $y_o$ and $y_b$ be their classes.
+# [Xiao et al., 2021](https://arxiv.org/abs/2006.09994) paste every test object on the background of every test image, whose
+# own object is covered by tiles (*Only-BG-T*). The **attack success rate** (ASR) of a background is the share of objects of
+# other classes for which the network answers the background's class:
 #
 # $$
 # \text{ASR}(b) = \frac{|\{o : y_o \ne y_b,\ f(o, b) = y_b\}|}{|\{o : y_o \ne y_b\}|}
@@ -109,7 +109,7 @@ page.show(
 # $$
 #
 # The authors' [backgrounds challenge](https://github.com/MadryLab/backgrounds_challenge) is stricter. An object survives only
-# if it is named rightly on every background:
+# if it is recognised on every background:
 #
 # $$
 # \begin{aligned}
@@ -118,11 +118,11 @@ page.show(
 # \end{aligned}
 # $$
 #
-# All three follow from one matrix of answers, with a row for each object and a column for each background. Here is that of
-# the photographs above, without the backgrounds in which something of the class is left:
+# All three follow from one matrix of answers, with a row for each object and a column for each background. The next cell
+# computes them for the photographs above:
 
 # %%
-# The class that the network named for each object (down) on each background (across).
+# The answer to each object (rows) on each background (columns)
 answers = pairs.classes[:, pairs.clean]
 of_object, of_background = pairs.labels[:, None], pairs.labels[pairs.clean]
 other = of_object != of_background
@@ -141,11 +141,12 @@ foregrounds, backgrounds, composites = attack.sizes
 page.say(
     """
     The numbers below come from larger matrices: {foregrounds:,} objects on
-    {backgrounds:,} backgrounds, which is {composites:,} pictures for each
-    network{folds}. In them every class counts the same. For challenge accuracy alone,
-    most pictures are not needed: an object is done at its first error, and backgrounds
-    that have fooled many objects are tried first. That gives exactly the same result
-    with {search:.1f} % of the pictures; `in9 challenge` does it for a model of yours.
+    {backgrounds:,} backgrounds, which is {composites:,} images for each
+    network{folds}. Each class has the same weight. Challenge accuracy alone needs far
+    fewer images: an object is done at its first error, and backgrounds that have fooled
+    many objects are tried first. This search needs {search:.1f} % of the images and gives
+    exactly the same result. `in9 challenge` does it for [a model of
+    yours](../book/your_model.md).
     """,
     foregrounds=foregrounds,
     backgrounds=backgrounds,
@@ -153,13 +154,13 @@ page.say(
     search=attack.search_share,
     folds=""
     if attack.folds is None
-    else f". In all it is {len(attack.labels):,} objects, each shown to the network that was not trained on it",
+    else f". In total there are {len(attack.labels):,} objects, each shown to the network that was not trained on it",
 )
 
 # %% [markdown]
 # ## Evidence
 #
-# How many objects of the other eight classes can be turned into a class by some background of that class?
+# The figure shows, for each class, how many objects of the other eight classes at least one of its backgrounds fools.
 
 # %% mystnb={"image": {"alt": "A dot plot with nine rows, one for each target class: the share of objects of other classes that at least one background of that class fools, in the paper and in our record."}} tags=["remove-input"]
 style.use("svg")
@@ -186,8 +187,9 @@ page.show(
         "objects of other classes that are fooled, %",
     ),
     """
-    Objects of other classes that at least one background of the class turns into it,
-    after training on IN-9L. Lines are 95 % intervals; the paper gives none.
+    Share of the objects of other classes that at least one background of the class fools,
+    after training on IN-9L, the larger training set. Lines are 95 % intervals; the paper
+    gives none.
     """,
 )
 
@@ -222,15 +224,16 @@ tables.side_by_side(
     },
     printed,
     ours,
-    caption="Vulnerability by both rules, challenge accuracy, and accuracy on whole images, in percent of the objects. Ours are "
-    "with fewer backgrounds than the paper's",
+    caption="Vulnerability by both rules, challenge accuracy, and accuracy on whole images, in percent of the objects. We use "
+    "fewer backgrounds than the paper",
 )
 
 # %% tags=["remove-input"]
 page.say(
     """
-    Training on Mixed-Rand, drawn anew, protects a part of the objects. Then {targeted}
-    % are vulnerable, {protected} points less than after training on Original.
+    After training on Mixed-Rand (objects on random backgrounds, another in each epoch),
+    {targeted} % of the objects are vulnerable. After training on Original it is
+    {protected} points more.
     """,
     targeted=attacks[first]["mixed_rand"].vulnerable(),
     protected=attacks[first]["original"].minus(attacks[first]["mixed_rand"]),
@@ -255,9 +258,9 @@ extrapolated = {
 page.show(
     curves.vulnerability_growth(pd.concat(frames), paper_backgrounds, extrapolated),
     """
-    Vulnerable objects against the number of backgrounds that each meets, after training
-    on IN-9L; bands are 95 % intervals. The dashed part is no measurement: it takes the
-    log odds to go on rising in a straight line with the logarithm of the number.
+    Share of vulnerable objects by the number of backgrounds that each is pasted on, after
+    training on IN-9L. Bands are 95 % intervals. The dashed part is not measured: it
+    assumes that the log odds keep rising linearly with the logarithm of the number.
     """,
 )
 
@@ -267,27 +270,27 @@ weakest, behind = rates.idxmin(), image_counts.imagenet_classes(sources[first])
 page.say(
     """
     - **The number of backgrounds.** Vulnerability can only grow with it. From an eighth
-      of our backgrounds to all of them it rises by {growth:.1f} points, and
-      extrapolated to the paper's {paper_backgrounds:,} by {more:.1f} more. So this is
-      not why {compared}.
-    - **Weaker networks.** An object that is named wrongly anyway counts as vulnerable
-      as soon as a background has the class of that answer. The paper's network names
-      {paper_accuracy:.1f} % of the whole images rightly, ours {accuracy} %. But
-      counting only objects that are right on Original, {if_right} % are vulnerable:
-      {less:.1f} points less. Whether a less certain network is easier to fool even
-      then, we have not measured.
+      of our backgrounds to all of them it rises by {growth:.1f} points; extrapolated to
+      the paper's {paper_backgrounds:,}, it rises by another {more:.1f}. {compared}
+    - **Weaker networks.** An object that the network misjudges anyway counts as
+      vulnerable as soon as a background has the class of that answer. On whole images
+      the paper's network is right on {paper_accuracy:.1f} %, ours on {accuracy} %. If we
+      count only objects that are recognised on Original, {if_right} % are vulnerable:
+      {less:.1f} points less. We have not measured whether a less certain network is
+      easier to fool even then.
     - **A class with few backgrounds.** The weakest target class is {weakest}: its
       backgrounds fool {rate} % of the other objects, {below:.1f} points {side} the same
-      class in the paper. In our photographs this class is {kinds}. [Chapter
-      11](11_why_we_differ.ipynb) tries what the number of backgrounds has to do with
-      it.
+      class in the paper. In our photographs this class consists of {kinds}. [Chapter
+      11](11_why_we_differ.ipynb) tests whether the number of backgrounds is the
+      reason.
     """,
     growth=attack.growth()["value"].iloc[-1] - attack.growth()["value"].iloc[0],
     more=extrapolated[first] - attack.growth()["value"].iloc[-1],
     paper_backgrounds=paper_backgrounds,
-    compared="our networks are fooled more often than the paper's"
+    compared="We use fewer than the paper, so this cannot be why our networks are fooled more often."
     if attack.vulnerable().in_percent().value > headline["value"]
-    else "our number is not the paper's",
+    and backgrounds < paper_backgrounds
+    else "",
     paper_accuracy=printed["in9l", "accuracy"],
     accuracy=sources[first].answers("in9l").accuracy("original"),
     if_right=attack.vulnerable_if_right(),
@@ -299,7 +302,7 @@ page.say(
     side="below" if rates[weakest] < targets[weakest] else "above",
     kinds=" and ".join(behind.get(weakest, [])) + " alone"
     if 0 < len(behind.get(weakest, [])) <= 2
-    else "of many kinds",
+    else "many kinds",
 )
 
 # %% [markdown]
@@ -332,7 +335,7 @@ pd.Series(
 #     return 100 * fooled[:, chosen].any(axis=1).mean()
 # ```
 #
-# The curve rises and flattens. For our networks the package has the same by both rules: compare `attack.growth("targeted")`
+# The curve rises and flattens. For our networks the package computes it by both rules: compare `attack.growth("targeted")`
 # with `attack.growth("untargeted")`.
 #
 # </details>
@@ -365,7 +368,7 @@ tables.side_by_side(
         }
         for origin, attacked in attacks.items()
     },
-    caption="Objects of other classes that at least one background of the target class turns into it, in percent",
+    caption="Objects of other classes that at least one background of the target class fools, in percent",
     fold=True,
 )
 
@@ -397,14 +400,13 @@ success = attack.success()
 strongest_row = success.loc[success["value"].idxmax()]
 page.say(
     """
-    The strongest background of our record is of the class {name} and fools
-    {strongest:.0f} % of the other objects; the mean background of that class fools
-    {mean:.0f} %. Two things flatter our strongest backgrounds. They are picked and
-    scored on the same objects, about {met:,} in our record and {paper_met:,.0f} in the
-    paper. And some show the object itself, such as the pipes of an organ, where it
-    reaches beyond its box: such a picture is a background only in name. Classes of few
-    kinds ({kinds}) have few backgrounds; what stands here of such a class is about
-    these kinds.
+    Our strongest background is of the class {name} and fools {strongest:.0f} % of the
+    other objects; the average background of that class fools {mean:.0f} %. The strongest
+    backgrounds look stronger than they are, for two reasons. They are picked and scored
+    on the same objects, about {met:,} in our record and {paper_met:,.0f} in the paper.
+    And some still show a part of the object that reaches beyond its box, such as the
+    pipes of an organ. Some of our classes consist of one or two kinds ({kinds}); their
+    results may not generalise.
     """,
     name=strongest_row["target"],
     strongest=float(strongest_row["value"]),
@@ -428,7 +430,8 @@ rates = [
 ]
 page.show(
     charts.success_histograms(pd.concat(rates), CLASS_NAMES),
-    "Attack success rate of each background, by its class, after training on IN-9L.",
+    "Attack success rates of all backgrounds, by class, after training on IN-9L. Most backgrounds fool few objects; a few "
+    "fool many.",
 )
 
 # %% mystnb={"image": {"alt": "A grid of background pictures: nine rows, one for each class, and up to five columns, the strongest first. Below each picture stands its attack success rate in percent."}} tags=["remove-input"]
@@ -459,5 +462,5 @@ page.show(
 page.say(study.describe())
 
 # %% [markdown]
-# **Next:** [5 · Training on Mixed-Rand](05_mixed_rand_training.ipynb): what becomes of all this when the backgrounds of the
-# training images say nothing about the class.
+# **Next:** [5 · Training on Mixed-Rand](05_mixed_rand_training.ipynb): what changes when the backgrounds of
+# the training images say nothing about the class.

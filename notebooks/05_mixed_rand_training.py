@@ -34,9 +34,9 @@ verdict = verdicts.verdict_on(
     "Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand", study
 )
 page.finding(
-    "Trained on objects with random backgrounds, a network gains {gained:.1f} points "
-    "on images with random backgrounds, and its BG-Gap falls from {before:.1f} to "
-    "{after:.1f} points. The price is {loss:.1f} points on whole images.",
+    "Training on random backgrounds (Mixed-Rand) raises accuracy on random "
+    "backgrounds by {gained:.1f} points and changes the BG-Gap from {before:.1f} to "
+    "{after:.1f} points. The price is {loss:.1f} points of accuracy on whole images.",
     paper=f"{verdict.claim.printed().value:.1f} points gained",
     ours=f"{verdict.ours} points gained",
     verdict=verdict.decision,
@@ -49,9 +49,9 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# The paper gives each training object one random background, before the training begins: it is *drawn once*. Our
-# package composes the images while the network trains, so that backgrounds can also be *drawn anew* in each epoch, a
-# pass over all training images. Then an object stands on as many backgrounds as there are epochs.
+# The paper gives each training object one random background before training begins: the background is *drawn once*. Our
+# package composes the images while the network trains. A background can therefore also be *drawn anew* in each epoch,
+# which is one pass over all training images.
 
 # %% mystnb={"image": {"alt": "Two rows of four pictures of the same object. In the upper row it stands on the same background in all epochs, in the lower row on another one in each."}} tags=["remove-input"]
 style.use("jpeg")
@@ -69,7 +69,8 @@ page.show(
         {"drawn once": mixed[:1] * 4, "drawn anew": mixed},
         [f"epoch {1 + epoch}" for epoch in epochs_shown],
     ),
-    "What a network sees of one object in four epochs. The images are for showing: no "
+    "One object as the network sees it in four epochs: always on the same background "
+    "(above), or on another in each epoch (below). The images are for showing: no "
     "number of this book rests on them. "
     f"{illustrations.credit([bird, *backgrounds])}",
 )
@@ -77,18 +78,19 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# The network is trained as always; only its images are others. Let $x$ be an image with mask $m$ and class $c$, and $t$
-# the Only-BG-T of a random image. The network sees $\tilde x = m \odot x + (1 - m) \odot t$. Training looks for weights
-# $\theta$ of the network $f_\theta$ that make the loss $\ell$ small:
+# Only the images change; the training stays the same. Let $x$ be an image with mask $m$ and class $c$, and let $t$ be the
+# background of a random image (its [Only-BG-T](../book/glossary.md)). The network sees the mixed image
+# $\tilde x = m \odot x + (1 - m) \odot t$. Training minimises the loss $\ell$ over the weights $\theta$ of the network
+# $f_\theta$:
 #
 # $$
 # \sum_{(x, c)} \mathbb{E}_{t} \; \ell\bigl(f_\theta(\tilde x), c\bigr) \to \min_\theta
 # $$
 #
-# Drawn once, a single $t$ for each object stands for the expectation $\mathbb{E}_t$; drawn anew, it is another in each
-# epoch. First comes the class of the background, each of the nine with equal chance, then an image of that class. A
-# background then says nothing about the object, and there is nothing to learn from it. Here is a training batch of four
-# objects:
+# The expectation $\mathbb{E}_t$ is estimated by a single $t$ for each object if backgrounds are drawn once, and by another
+# $t$ in each epoch if they are drawn anew. We first draw the class of the background, each of the nine with equal
+# probability, then an image of that class. Such a background says nothing about the object's class. The next cell makes a
+# training batch of four objects:
 
 # %%
 generator = torch.Generator().manual_seed(5)
@@ -106,12 +108,12 @@ pairs = zip(pool.labels[rows], behind, strict=True)
 names = [f"{CLASS_NAMES[label]} on {CLASS_NAMES[other]}" for label, other in pairs]
 page.show(
     pictures.picture_grid({"": list(batch.permute(0, 2, 3, 1).numpy())}, names),
-    illustrations.credit([*rows.tolist(), *others.tolist()]),
+    f"The four training images of the cell above. {illustrations.credit([*rows.tolist(), *others.tolist()])}",
 )
 
 # %% [markdown]
-# What such training gains is the difference of two accuracies on the same objects, for each test set. Every class
-# counts the same:
+# The gain of such training is the difference between two accuracies on the same objects. The next cell computes it for
+# four test sets. Each class has the same weight:
 
 
 # %%
@@ -147,9 +149,9 @@ page.show(
         "gain over training on Original, points",
     ),
     "Accuracy after training on Mixed-Rand, drawn once as in the paper, minus "
-    "accuracy after training on Original, on each test set; lines are 95 % intervals. "
-    "Gains are where the background misleads or says nothing, losses where it helps "
-    "or stands alone.",
+    "accuracy after training on Original, for each test set. Lines are 95 % "
+    "intervals. Training on Mixed-Rand should help where the background misleads, "
+    "and cost accuracy where it helps or where it is all there is.",
 )
 
 # %% [markdown]
@@ -159,19 +161,19 @@ page.show(
 record = next(iter(runs.values()))  # on photographs, where there is a record
 table5 = paper.train_test_matrix()
 page.say(
-    "- **Learning by heart.** Drawn once, an object and its background always come "
-    "together, and few images can be learned by heart. Drawing anew, with as many "
-    "steps, adds {anew} points on Mixed-Rand and {anew_original} on Original. The "
+    "- **Memorising.** If backgrounds are drawn once, the network can memorise pairs "
+    "of object and background. Drawing anew, with the same number of steps, changes "
+    "accuracy by {anew} points on Mixed-Rand and {anew_original} on Original. The "
     "paper has no such training.\n"
-    "- **Pasting.** Training on Original never shows a pasted object, training on "
-    "Mixed-Rand always does, and most test sets have pasted objects. On Mixed-Same, "
-    "where the background helps, training on Mixed-Rand changes accuracy by {same} "
-    "points (paper: {paper_same:.1f}). The loss of a helpful background and the gain "
-    "from knowing pasted objects cannot be told apart there.\n"
-    "- **A small gap remains.** It is {gap} points, in the paper {paper_gap:.1f}. A "
-    "mask may keep a rim of the object's own background, which fits a background of "
-    "its class better; and a background may show a second object of its class. Our "
-    "records do not tell these apart.",
+    "- **Pasting.** Training on Original never shows a pasted object; training on "
+    "Mixed-Rand always does. A part of the gain may come from being used to pasted "
+    "objects. On Mixed-Same, where objects are pasted too but the background helps, "
+    "training on Mixed-Rand changes accuracy by {same} points (paper: "
+    "{paper_same:.1f}). The two effects cannot be separated there.\n"
+    "- **Is the remaining gap real?** After training on Mixed-Rand the BG-Gap is {gap} "
+    "points (paper: {paper_gap:.1f}). A mask may keep a rim of the object's own "
+    "background, which fits a background of its class better, and a background may "
+    "show a second object of its class. Our records cannot separate these causes.",
     anew=gain(record["mixed_rand"], record["mixed_rand_once"], "mixed_rand"),
     anew_original=gain(record["mixed_rand"], record["mixed_rand_once"], "original"),
     same=gain(record["mixed_rand_once"], record["original"], "mixed_same"),
@@ -185,7 +187,8 @@ page.say(
 # ## Exercise
 #
 # One in nine backgrounds is of the object's own class, in training and in testing. The paper does not say whether it
-# leaves these out. Draw the classes of the backgrounds from the other eight, each with equal chance.
+# leaves these out. Change the second line so that the class of the background is one of the other eight, each with equal
+# probability.
 
 # %%
 labels = torch.randint(9, (10_000,), generator=generator)
@@ -202,7 +205,7 @@ print("backgrounds of each class:", torch.bincount(behind).tolist())
 # behind = (labels + torch.randint(1, 9, (10_000,), generator=generator)) % 9
 # ```
 #
-# A background then does say something: the object is of another class.
+# Such a background does say something about the object: it belongs to another class.
 #
 # </details>
 #
@@ -273,9 +276,9 @@ tables.side_by_side(
 )
 
 # %% [markdown]
-# A gap near zero is easy for a network that knows nothing. The next figure therefore shows the gap beside the accuracy
-# on Original: best is near a gap of zero at the right. In the paper's panel all mixed training sets are drawn once. In
-# ours Mixed-Same and Mixed-Next are drawn anew.
+# A network that knows nothing has no gap either. The next figure therefore shows the gap together with the accuracy on
+# Original: the best place is at the right, near a gap of zero. In the paper's panel the backgrounds of all mixed
+# training sets are drawn once. In ours those of Mixed-Same and Mixed-Next are drawn anew.
 
 # %% mystnb={"image": {"alt": "One panel for the paper, one for our record. Each point is a training set. Training on Original lies at the upper right, on Mixed-Rand near a gap of zero and further left, on Mixed-Next below zero."}} tags=["remove-input"]
 panels = {"The paper (all drawn once)": mixed_rand_training.published_tradeoff()}

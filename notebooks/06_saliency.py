@@ -45,8 +45,8 @@ verdict = verdicts.verdict_on(
     "A network trained on Mixed-Rand looks more at the object", study
 )
 page.finding(
-    "After training on Mixed-Rand, {raw:.1f} points more of a saliency map lie on the object than after training on Original; "
-    "{beyond:.1f} are left when we allow for maps that only became more central.",
+    "Training on Mixed-Rand rather than Original moves {raw:.1f} points of a saliency map onto the object; {beyond:.1f} remain "
+    "when we allow for maps that merely became more central.",
     paper="two pictures, no number",
     ours=f"{verdict.ours} points",
     verdict=verdict.decision,
@@ -57,8 +57,9 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# A saliency map says how much each part of an image speaks for a class. Here it shows what a network looks at when it is right,
-# and what it looks at when another background fools it. Even then it may look at the object: what changed is what it makes of it.
+# A **saliency map** shows how much each part of an image speaks for a class. Here it shows what speaks for the answer when a
+# network is right, and what speaks for the wrong answer when another background fools it. The map may lie on the object even
+# then: the network uses the object but misreads it.
 
 # %% mystnb={"image": {"alt": "A grid of pictures with five rows. Each row has a photograph with its object outlined, the map of what speaks for its class, the same object on another background, and the map of what speaks for the wrong answer there. The first maps are bright on the object, the second often beside it."}} tags=["remove-input"]
 style.use("jpeg")
@@ -109,7 +110,7 @@ page.show(
     ),
     """
     Grad-CAM of EfficientNet-Lite0 for its answer, from the last layer, which has 7 × 7
-    pixels: bright is what speaks for the class. Outlined is the object's mask. The
+    pixels. Bright parts speak for the answer; the outline is the object's mask. The
     photographs are for showing: no claim rests on them. {drawn}{credit}
     """,
     drawn="These pictures stand in for photographs; the answers were given to the photographs. "
@@ -120,9 +121,9 @@ page.show(
 # %% [markdown]
 # ## How it works
 #
-# **Grad-CAM** ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) looks at the feature maps $f_k$ of a late layer, each with
-# $Z$ pixels. It weights each of them by how much it raises the score $S^c$ of a class $c$ (before the softmax), adds them up and keeps
-# what is positive:
+# **Grad-CAM** ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) uses the feature maps $f_k$ of a late layer, each with
+# $Z$ pixels. It weights each map by how much it raises the score $S^c$ of a class $c$ (before the softmax), adds the maps and keeps
+# the positive part:
 #
 # $$
 # \begin{aligned}
@@ -131,8 +132,9 @@ page.show(
 # \end{aligned}
 # $$
 #
-# Many networks end with the mean over all pixels of each map and one linear layer with weights $w_k^c$. Then
-# $\alpha_k^c = w_k^c / Z$ at the last layer, and no gradient is needed: the map is a weighted sum of the feature maps.
+# Many networks end by averaging each map over its pixels and applying one linear layer with weights $w_k^c$. Then
+# $\alpha_k^c = w_k^c / Z$ at the last layer, and no gradient is needed: the map is a weighted sum of the feature maps. The next cell
+# computes it by hand, up to the constant factor $1 / Z$:
 
 # %%
 network = classifier.network
@@ -146,8 +148,8 @@ by_hand = torch.einsum("k,kij->ij", weights, features).relu().numpy()
 print(by_hand.round(1))
 
 # %% [markdown]
-# The package [pytorch-grad-cam](https://github.com/jacobgil/pytorch-grad-cam) takes the gradient, enlarges the map to the size of
-# the image and scales it to run from 0 to 1. Enlarged and scaled alike, our map is the same:
+# The package [pytorch-grad-cam](https://github.com/jacobgil/pytorch-grad-cam) computes the gradient, enlarges the map to the size of
+# the image and scales it to the range from 0 to 1. We enlarge and scale our map in the same way and compare:
 
 # %%
 library = GradCAM(network, [network.bn2])(pixels, [ClassifierOutputTarget(answer)])[0]
@@ -172,7 +174,7 @@ page.show(
         },
         ["photograph", "by hand", "by the package"],
     ),
-    "Grad-CAM of the last layer, by hand and by the package. {credit}",
+    "Grad-CAM of the last layer, by hand and by the package: the two maps look the same. {credit}",
     credit=illustrations.credit([int(rows[0])]),
 )
 
@@ -180,21 +182,22 @@ page.show(
 coarse, finer = looked["gradcam"], looked["gradcam_finer"]
 page.say(
     """
-    Two numbers say how much a map has to do with the object. **Mass on the object** is
-    the share of the map's sum that lies inside the mask. The **pointing game** asks
-    whether the map's maximum lies there. A map that says nothing gets the object's
-    share of the image in both, {area} % on average.
+    Two numbers measure how well a map fits the object. **Mass on the object** is the
+    share of the map's sum that lies inside the mask. The **pointing game** asks whether
+    the map's maximum lies there. A uniform map scores the object's share of the image in
+    both, {area} % on average.
 
-    But objects are near the middle, and many maps are, too. So each mask is also scored
-    with the maps of all the other images. *Beyond other images' maps* means that this
-    score is subtracted. A network whose maps are merely more central gains nothing by
-    it.
+    But most objects are near the middle of the image, and so are many maps. We therefore
+    also score each mask with the maps of all other images and subtract this score. We
+    call the result the mass *beyond other images' maps*. A network whose maps are merely
+    more central gains nothing by this measure.
 
-    We measure {count:,} test images{folded}. The maps are of the true class, so that
-    both networks are asked the same question. At 64 pixels the last stage has maps of
-    {side} × {side} pixels, so we also take the stage before, with {finer} × {finer},
-    and a second method. The *input gradient* is the absolute gradient of the score at
-    each pixel of the image, added up over the colours: noisy, but as fine as the image.
+    We measure {count:,} test images{folded}. The maps are those of the true class, so
+    that both networks are asked the same question. At 64 pixels the maps of the last
+    stage (group of layers) have only {side} × {side} pixels. We therefore also use the
+    stage before, with {finer} × {finer}, and a second method. The *input gradient* is the
+    absolute gradient of the score at each pixel, summed over the colours: noisy, but as
+    fine as the image.
     """,
     area=coarse["original"].mean("area"),
     count=len(finer["original"].labels),
@@ -240,9 +243,8 @@ page.show(
         looks=style.WAY_LOOKS,
     ),
     """
-    Share of the map's mass on the object after training on Original and on Mixed-Rand;
-    lines are 95 % intervals. A map that says nothing would have {area} %. The paper has
-    no number.
+    Mass on the object after training on Original and on Mixed-Rand. Lines are 95 %
+    intervals. A uniform map would have {area} %. The paper gives no number.
     """,
     area=coarse["original"].mean("area"),
 )
@@ -261,7 +263,8 @@ tables.side_by_side(
     },
     {},
     {origin: each["mass"] for origin, each in numbers.items()},
-    caption="How much more of the map lies on the object after training on Mixed-Rand, drawn anew. Both networks see the same images",
+    caption="How much more of the map lies on the object after training on Mixed-Rand, with backgrounds drawn anew in each epoch. "
+    "Both networks see the same images",
 )
 
 # %% [markdown]
@@ -271,19 +274,20 @@ tables.side_by_side(
 beyond = [change(method, beyond_swapped=True).in_percent().value for method in methods]
 page.say(
     """
-    - **Central maps.** {raw:.1f} points are gained at the last stage. {central:.1f} of
-      them are gained by other images' maps, too, and so say nothing about the object.
-    - **The method.** The paper does not name the one that it used, so its maps cannot
-      be made again. With our three, what is left beyond other images' maps runs from
-      {low:.1f} to {high:.1f} points. At 64 pixels, Grad-CAM is coarse: the stage before
-      the last gives {finer:.1f} points where the last gives {last:.1f}.
-    - **Wrong answers.** A map of a class that a network does not answer says less. If
-      only images count that both networks name rightly, the change at the last stage is
+    - **Central maps.** At the last stage the mass on the object rises by {raw:.1f}
+      points. Maps of other images account for {central:.1f} of them, so these say nothing
+      about the object.
+    - **The method.** The paper does not name its method, so we cannot repeat its maps.
+      With our three methods, the change beyond other images' maps ranges from {low:.1f}
+      to {high:.1f} points. At 64 pixels Grad-CAM is coarse: its last stage gives
+      {last:.1f} points, the stage before {finer:.1f}.
+    - **Wrong answers.** The map of the true class says little about an answer that is
+      wrong. On images that both networks recognise, the change at the last stage is
       {right} points.
 
-    And a map is no proof. It shows where evidence is read off, not what happens without
-    it. [Chapter 3](03_bg_gap.ipynb) changes the background and looks at the answer;
-    that is the stronger test.
+    A map is not a proof. It shows where a network finds evidence, not what it would
+    answer without it. [Chapter 3](03_bg_gap.ipynb) changes the background and looks at
+    the answer; that is the stronger test.
     """,
     raw=change("gradcam"),
     central=round(change("gradcam").in_percent().value, 1) - round(beyond[0], 1),
@@ -297,8 +301,8 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# How much of a mask's score is due to the middle of the image alone? `maps` and `masks` have the maps and masks of the
-# photographs above. Complete the function: score the mask of photograph `row` with the maps of all the *other* photographs, and
+# How well does a mask score with a map that does not belong to it? `maps` and `masks` hold the maps and masks of the
+# photographs above. Complete the function: score the mask of photograph `row` with the maps of all *other* photographs and
 # return the mean.
 
 
@@ -332,8 +336,8 @@ pd.DataFrame(
 #     return sum(mass_on(maps[other], masks[row]) for other in others) / len(others)
 # ```
 #
-# Masks near the middle score above their share of the image with any map. The package has this in every record of saliency:
-# `looked["gradcam"]["original"].mean("mass_swapped")`.
+# A mask near the middle tends to score above its share of the image with any map. The package stores this number for our
+# networks: `looked["gradcam"]["original"].mean("mass_swapped")`.
 #
 # </details>
 #
@@ -371,8 +375,8 @@ tables.side_by_side(
     labels,
     {},
     {origin: each["pointing"] for origin, each in numbers.items()},
-    caption="Pointing game: how often the map's highest point lies on the object, in percent. Of several such points the share "
-    "that does",
+    caption="Pointing game: how often the map's highest point lies on the object, in percent. If several points are highest, the "
+    "share of them that does",
     fold=True,
 )
 
@@ -393,7 +397,7 @@ tables.side_by_side(
         }
         for origin, each in focuses.items()
     },
-    caption="Maps that are zero everywhere, of all that were made: no part of the image speaks for the class",
+    caption="Maps that are zero everywhere: no part of the image speaks for the class",
     fold=True,
 )
 
@@ -422,15 +426,16 @@ if study.compute:
                 *(f"{short[method]}\n{TITLES[name]}" for name, method in unseen.maps),
             ],
         ),
-        "A test image of each class, not chosen by hand, with maps of the true class by two methods for the two networks trained here.",
+        "One test image of each class, not chosen by hand, with maps of the true class by two methods, for both networks.",
     )
 gallery
 
 # %% tags=["remove-input"]
 page.say(
-    f"{study.describe()} The paper's second network saw backgrounds that were drawn once; ours saw them drawn anew. Masks come from "
-    "GrabCut, and what a map has on a part of the object that the mask misses counts as background."
+    f"{study.describe()} The paper's Mixed-Rand network was trained on backgrounds drawn once, ours on backgrounds drawn anew. Masks "
+    "come from GrabCut. Where a mask misses a part of the object, the map's mass there counts as background."
 )
 
 # %% [markdown]
-# **Next:** [7 · A fine-grained look](07_fine_grained.ipynb): which images need their background, and which are misled by it.
+# **Next:** [7 · A fine-grained look](07_fine_grained.ipynb): which images need their background, and which
+# are misled by it.

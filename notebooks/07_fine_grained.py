@@ -40,8 +40,8 @@ first = next(iter(models))  # our record on photographs, if there is one
 original, ours = models[first]["original"], shares[first]["original"]
 verdict = verdicts.verdict_on("The background decides for many", study)
 page.finding(
-    "Of 100 images, {required:.0f} are named rightly as they are and wrongly on a random background; for {fools:.0f} it is the "
-    "other way round: their own background misleads.",
+    "Of 100 images, {required:.0f} are recognised as they are, but not with a random background. For {fools:.0f} it is the other "
+    "way round: their own background misleads.",
     paper=f"about {verdict.claim.printed().value:.0f}",
     ours=verdict.ours,
     verdict=verdict.decision,
@@ -52,8 +52,8 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# Three pictures of each object say which part of an image a network needs: the whole image, the object on a random background,
-# and the background alone.
+# Which part of an image does a network need? Three pictures of each object tell: the whole image, the object on a random
+# background, and the background alone.
 
 # %% mystnb={"image": {"alt": "A grid of pictures. Each row has a photograph, its object on a random background, and its own background with tiles in place of the object. Below each stands the answer of a network with a tick or a cross; the row's name says which category follows."}} tags=["remove-input"]
 style.use("jpeg")
@@ -73,20 +73,20 @@ page.show(
     """,
     answers=""
     if illustrations.drawn
-    else "At most two photographs of each category that occurs. EfficientNet-Lite0, which answered, was trained on all of ImageNet; it "
-    f"names {sum(pairs.alone == pairs.labels)} of the {len(pairs.labels)} photographs rightly as they are, and only the others can be "
-    "fooled by their own background. Each object was tried on eight random backgrounds of other classes. ",
+    else "Up to two photographs of each category, with the answers of EfficientNet-Lite0, a network trained on ImageNet. As they are, it "
+    f"recognises {sum(pairs.alone == pairs.labels)} of the {len(pairs.labels)} photographs; one that it recognises cannot be in a category "
+    "of Fools. Each object was tried on eight random backgrounds of other classes. ",
     credit=illustrations.credit([*looked["row"], *looked["background"]]),
 )
 
 # %% [markdown]
-# The numbers below are of networks that were trained on ImageNet-9 alone, and err more often.
+# The networks behind the numbers below were trained on ImageNet-9 alone. They make more errors.
 #
 # ## How it works
 #
-# Table 3 of the paper ([Xiao et al., 2021](https://arxiv.org/abs/2006.09994)) asks of each test image which of three answers are
-# right. The answer on *Original* stands for the whole image, that on *Mixed-Rand* for the foreground, and that on *Only-BG-T*, where
-# tiles cover the object, for the background.
+# Table 3 of the paper ([Xiao et al., 2021](https://arxiv.org/abs/2006.09994)) sorts the test images by which of three answers are
+# right. The answer on *Original* stands for the whole image. The answer on *Mixed-Rand* (the object on a random background) stands for
+# the foreground, and that on *Only-BG-T* (tiles cover the object) for the background.
 #
 # | category | whole image | foreground | background |
 # |:--|:--|:--|:--|
@@ -96,8 +96,8 @@ page.show(
 # | BG+FG Fools | wrong | right | right |
 # | BG Irrelevant | as the foreground | as the whole image | any |
 #
-# Here are the categories of one network, from its answers to each image. The last line takes the share in each class first, and then
-# the mean over the classes, so that every class counts the same:
+# The next cell finds the category of each image from the answers to it. Its last line computes the shares in each class and
+# averages them over the classes, so that each class has the same weight:
 
 # %%
 network = original.of_draw(0)  # the answers on one draw of the backgrounds
@@ -115,8 +115,9 @@ category[~full & foreground & background] = "BG+FG Fools"
 100 * pd.crosstab(labels, category, normalize="index").mean().round(3)
 
 # %% [markdown]
-# An image that is required adds one right answer to *Original* and none to *Mixed-Rand*; one that is fooled does the reverse; all
-# others add the same to both. So the categories split a difference that we know:
+# We call the two categories of each kind together *Required* and *Fools*. An image in Required is right on Original and wrong on
+# Mixed-Rand. An image in Fools is the reverse. All other images are right on both or wrong on both. So the categories split a
+# difference that we know:
 #
 # $$
 # \begin{aligned}
@@ -129,9 +130,9 @@ category[~full & foreground & background] = "BG+FG Fools"
 balance, difference = fine_grained.balance(original)
 page.say(
     """
-    For our networks the two sides are {balance} and {difference} points. These and all
-    numbers below are means over {draws} of the backgrounds: an object that needs its
-    background in half of them counts half.
+    For our networks the two sides are {balance} and {difference} points. All numbers
+    below are means over {draws} of the backgrounds: an object that needs its background
+    in half of them counts as one half.
     """,
     balance=balance,
     difference=difference,
@@ -179,11 +180,10 @@ page.show(
         "share of the test images, %",
     ),
     """
-    The categories after training on Original. Lines are 95 % intervals. Of the paper we
-    know what its text says: about so many in the two Required categories, and about so
-    many fooled. The last row is a stricter rule of the paper's appendix: the foreground
-    is named rightly, and the whole image gets the same wrong class as the background
-    alone.
+    Share of the test images in each category after training on Original. Lines are 95 %
+    intervals. The paper's text gives only approximate sums for Required and Fools. The
+    last row is a stricter rule from the paper's appendix: the foreground is recognised,
+    but the whole image gets the same wrong class as the background alone.
     """,
 )
 
@@ -191,12 +191,12 @@ page.show(
 once, blind = shares[first]["mixed_rand_once"], shares[first]["only_bg_t"]
 page.say(
     """
-    A network that used the object alone would have no image in the categories Required
-    and Fools. Training on Mixed-Rand, drawn once as in the paper, comes closer to that:
-    {required} % are Required and {fools} % fooled. Here a background changes answers
-    for the better and for the worse; what it adds on balance is {balance:.1f} points,
-    against {before:.1f} after training on Original. A network trained on Only-BG-T has
-    never seen an object: {required_blind} % are Required and {fools_blind} % fooled.
+    A network that used only the object would have no images in Required or Fools. After
+    training on Mixed-Rand, drawn once as in the paper, {required} % are in Required and
+    {fools} % in Fools. On balance, the own background still helps by {balance:.1f}
+    points, against {before:.1f} after training on Original. For a network trained on
+    Only-BG-T, which has never seen an object, the shares are {required_blind} % and
+    {fools_blind} %.
     """,
     required=once["required"],
     fools=once["fools"],
@@ -213,18 +213,18 @@ page.say(
 matrix = paper.train_test_matrix()
 page.say(
     """
-    - **Chance.** A network that is often wrong is right by luck on one picture and
-      wrong on the next. That adds to both Required and Fools, and leaves their
-      difference as it is. The stricter rule suffers less: by it {misled} % are fooled,
+    - **Chance.** An unsure network may be right on one picture and wrong on the next by
+      luck. That adds equally to Required and Fools and leaves their difference as it is.
+      The stricter rule suffers less: by it {misled} % of the images are fooled,
       {less:.1f} points fewer.
-    - **Backgrounds of the right class.** One in nine backgrounds of Mixed-Rand is of
-      the object's own class, and helps. On the others {foreign:.1f} % are Required,
+    - **Backgrounds of the right class.** One in nine backgrounds of Mixed-Rand is of the
+      object's own class. Without these, {foreign:.1f} % are in Required, which is
       {more:.1f} points more.
-    - **One network or three.** The paper does not say whether one network makes all
-      three predictions, or each comes from the network trained on such images. The
-      identity above decides it: the paper's shares differ by about {theirs:.0f} points.
-      For one network, table 5 of the paper gives {single:.1f} points; for three,
-      {three:.1f}.
+    - **One network or three.** The paper does not say whether one network gives all three
+      answers, or whether each comes from the network trained on that variant. The
+      equation above helps to decide: the paper's Required and Fools differ by about
+      {theirs:.0f} points. By its table 5 the difference is {single:.1f} points for one
+      network and {three:.1f} for three.
     """,
     misled=ours["misled"],
     less=round(100 * ours["fools"].value, 1) - round(100 * ours["misled"].value, 1),
@@ -242,8 +242,8 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# Write down the stricter rule of the paper's appendix. An image is *misled* if the network names its foreground rightly, but gives the
-# whole image the same wrong class as the background alone. Use `whole`, `on_random`, `alone` and `labels` from above.
+# Apply the stricter rule of the paper's appendix. An image is *misled* if the network recognises its foreground, but gives the whole
+# image the same wrong class as the background alone. Use `whole`, `on_random`, `alone` and `labels` from above.
 
 # %%
 misled = np.zeros(len(labels), bool)  # your answer here
@@ -258,7 +258,7 @@ print(f"misled: {100 * share:.1f} %")
 # misled = (on_random == labels) & (whole != labels) & (whole == alone)
 # ```
 #
-# All of these images are in the category BG Fools. The package has the rule as `fine_grained.misled(original)`.
+# All of these images are in the category BG Fools. The package applies the rule with `fine_grained.misled(original)`.
 #
 # </details>
 #
@@ -324,9 +324,9 @@ page.show(
         fine_grained.CATEGORIES,
     ),
     """
-    From the answer on the whole image to that on the foreground and that on the
-    background; widths are shares of the test images. Blue bands are images that lose
-    their right answer with their background, orange bands are images that gain one.
+    The answers on the whole image, on the foreground and on the background. The width of a
+    band is a share of the test images. Blue images are right only with their own
+    background; orange images are right only without it.
     """,
 )
 
@@ -354,19 +354,20 @@ if study.has_images:
             },
         ),
         """
-        Two test images on this machine of each category, not chosen by hand, in three
-        pictures each; below each the answer after training on Original. Empty fields:
-        the category has fewer images.
+        Two test images of each category, not chosen by hand, in three pictures each. Below
+        each picture is the answer after training on Original. A field is empty where the
+        category has fewer images.
         """,
     )
 gallery
 
 # %% tags=["remove-input"]
 page.say(
-    f"{study.describe()} BG Irrelevant does not mean right: it holds all images that are wrong both times. The paper drew Mixed-Rand "
-    "once, which changes no expected share. Its figure 7 has all five categories for three networks, but its text has only the two sums "
-    "above."
+    f"{study.describe()} BG Irrelevant does not mean right: it also holds the images that are wrong both times. The paper draws the "
+    "backgrounds of Mixed-Rand only once; that does not change the expected shares. Its figure 7 shows all five categories for three "
+    "networks, but its text gives only the two sums above."
 )
 
 # %% [markdown]
-# **Next:** [8 · Benchmark progress](08_benchmark_progress.ipynb): do networks that are better on ImageNet depend less on backgrounds?
+# **Next:** [8 · Benchmark progress](08_benchmark_progress.ipynb): do networks that are better on
+# ImageNet depend less on backgrounds?

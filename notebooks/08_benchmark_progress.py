@@ -78,7 +78,7 @@ page.finding(
 # ## See it
 #
 # Each point is a published network; [Hesse et al. (2025)](https://arxiv.org/abs/2503.17110) measured all of them in the same way. Choose a
-# family or type a name. A tap on a point names it, and so do the arrow keys when the drawing has the focus.
+# family or type a name. Tap a point to read its name, or select the chart and use the arrow keys.
 
 # %% tags=["remove-input"]
 published_chart.chart(many)
@@ -86,15 +86,14 @@ published_chart.chart(many)
 # %% [markdown]
 # ## How it works
 #
-# The **[BG-Gap](03_bg_gap.ipynb)** is accuracy on Mixed-Same minus accuracy on Mixed-Rand. The question is how much of it goes
-# with each point of accuracy on ImageNet. That is the slope $b$ of the straight line that lies closest to the points, by the
-# squares of their distances:
+# The **[BG-Gap](03_bg_gap.ipynb)** is accuracy on Mixed-Same minus accuracy on Mixed-Rand. How much does it change with each
+# point of accuracy on ImageNet? That is the slope $b$ of the straight line that fits the points best, by least squares:
 #
 # $$
 # \text{BG-Gap}_i \approx a + b \cdot \text{accuracy}_i
 # $$
 #
-# Through the published networks:
+# The next cell fits the line to the published networks:
 
 # %%
 b, a = np.polyfit(many["imagenet"], many["value"], deg=1)
@@ -103,8 +102,8 @@ r = np.corrcoef(many["imagenet"], many["value"])[0, 1]
 print(f"BG-Gap = {a:.1f} {b:+.2f} * accuracy; correlation {r:.2f}")
 
 # %% [markdown]
-# All networks of such a line are tested on the same photographs. Does luck with the photographs move the line? We draw the
-# photographs of our own networks anew, with repetition: the same for all networks, as in a real test, or others for each.
+# All networks of such a line are tested on the same photographs. Does luck with the photographs move the line? We resample
+# our photographs with replacement: once the same for all our networks, as in a real test, and once others for each network.
 
 # %%
 classes = [np.flatnonzero(labels == label) for label in range(9)]
@@ -127,8 +126,8 @@ apart = pd.DataFrame([line([draw() for _ in lost]) for _ in range(repeats)]).std
 pd.DataFrame({"same photographs": shared, "others for each": apart}).round(2)
 
 # %% [markdown]
-# The numbers are standard deviations in points. Photographs that all networks share lift or lower all points together. That
-# moves the height of the line, but not its slope.
+# The numbers are standard deviations in points. Photographs that all networks share tend to move all points up or down
+# together. That changes the height of the line more than its slope.
 #
 # ## Evidence
 
@@ -173,7 +172,7 @@ page.show(
         looks,
         ylim=(0, 100),
     ),
-    "Accuracy on three variants and BG-Gap against accuracy on ImageNet; numbers in the titles are the slopes of the lines. "
+    "Accuracy on three variants, and the BG-Gap, against accuracy on ImageNet. The titles give the slopes of the lines. "
     "Bands are 95 % intervals of the lines, thin lines those of single networks. The paper's networks are those of its table 2; "
     "each of ours is tested on {images} of ImageNet's validation images.",
     images=f"{tested.max():,.0f}" if len(tested) else "(none)",
@@ -216,12 +215,12 @@ def slope(origin, rule):
 
 
 page.say(
-    "- **Few networks.** The line through the paper's {few} networks has the slope {paper}: that alone does not say whether the gap "
-    "falls. The slope of the {networks} published networks is {published}.\n"
+    "- **Few networks.** The line through the paper's {few} networks has the slope {paper}; through the {networks} published "
+    "networks it is {published}.\n"
     "- **The rule for answers.** By the authors' *strict* rule an answer outside the nine classes is wrong. By the "
-    "*restricted* rule a network must choose among the nine. Our slope is {strict} by the first and {restricted} by the second.\n"
-    "- **Preparation of the images.** Hesse et al. resize and crop once more. For three networks that the authors tested, too, "
-    "their gaps are {low:.1f} to {high:.1f} points smaller. Compare the published networks with each other only.",
+    "*restricted* rule a network must choose among the nine. Our slope is {strict} by the strict rule and {restricted} by the other.\n"
+    "- **Preparation of the images.** Hesse et al. resize and crop the images once more. For three networks that the paper's authors "
+    "also tested, their gaps are {low:.1f} to {high:.1f} points smaller. So compare the published networks only with each other.",
     few=frames["paper"]["model"].nunique(),
     paper=slopes["paper"]["bg_gap"].text(2),
     networks=len(many),
@@ -235,8 +234,8 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# Is the slope the same whatever the networks were trained on? Complete the function: the slope of BG-Gap on accuracy for a
-# part of the networks.
+# Does the slope depend on what the networks were trained on? Complete the function: return the slope of the BG-Gap on
+# accuracy for some of the networks.
 
 
 # %%
@@ -255,7 +254,7 @@ pd.Series(by_data).round(2)
 #     return np.polyfit(networks["imagenet"], networks["value"], deg=1)[0]
 # ```
 #
-# The first table below has the same with intervals, and for other ways to group the networks.
+# The first table below adds intervals and other ways to group the networks.
 #
 # </details>
 #
@@ -304,7 +303,7 @@ page.show(
         "BG-Gap, points",
         kind_looks,
     ),
-    "The published networks once more, by what they were trained on, with a line and its 95 % band for each.",
+    "The published networks by training data, with a line and its 95 % band for each group.",
 )
 
 # %% mystnb={"image": {"alt": "BG-Gap upwards, accuracy on ImageNet across: the networks of the paper's table 2 and of its authors' README, those of our record, a line through each, and the published networks as small grey points."}} tags=["remove-input"]
@@ -321,8 +320,8 @@ page.show(
     curves.scatter(
         panel, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks
     ),
-    "BG-Gap of all networks that we have numbers of. *Enlarged* are test images of the other chapters, 64 pixels wide, enlarged "
-    "to the size that the networks were made for. The chart at the top names the published networks.",
+    "BG-Gap of all networks for which we have numbers. *Enlarged* means the 64-pixel test images of the other chapters, enlarged "
+    "to the size that the networks expect. The chart at the top names the published networks.",
 )
 
 # %% mystnb={"image": {"alt": "Three panels for Original, Mixed-Next and No-FG, with accuracy on ImageNet across: the paper's networks where it prints them, those of our record, and a line through each."}} tags=["remove-input"]
@@ -433,7 +432,7 @@ tables.table(
         for row in benchmark_progress.by_network(pd.concat(every)).to_dict("records")
     ],
     caption="Every network: accuracy in percent, BG-Gap in points, by the strict rule. *Restricted* is Only-BG-T by the other "
-    "rule; *challenge* is the share of objects that are named right on every background (chapter 4)",
+    "rule; *challenge* is the share of objects that are recognised on every background (chapter 4)",
     fold=True,
 )
 

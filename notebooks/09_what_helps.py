@@ -48,8 +48,8 @@ page.finding(
 # ## See it
 #
 # Training on Mixed-Rand lowers the BG-Gap and costs accuracy on whole images ([chapter
-# 5](05_mixed_rand_training.ipynb)). One possible reason is that it never shows a whole image. So show each image in
-# both ways: a coin decides in each epoch, which is a pass over all training images.
+# 5](05_mixed_rand_training.ipynb)). One possible reason is that the network never sees a whole image. So we show it each
+# image in both ways. In each epoch, a pass over all training images, a coin decides.
 
 # %% mystnb={"image": {"alt": "Three rows of four pictures of the same object, one column for each epoch. In the first row it is always on its own background, in the second always on another one, in the third sometimes this and sometimes that."}} tags=["remove-input"]
 style.use("jpeg")
@@ -71,8 +71,8 @@ page.show(
         },
         [f"epoch {number}" for number in range(1, 5)],
     ),
-    "What a network sees of one object in four epochs of three trainings. The images "
-    "are for showing: no number of this book rests on "
+    "One object as the network sees it in four epochs, in three ways of training. The "
+    "images are for showing: no number of this book rests on "
     f"them. {illustrations.credit([shown, *behind])}",
 )
 
@@ -89,17 +89,17 @@ page.show(
 # | half Original, half Mixed-Rand | each image in one of the two ways, drawn anew in each epoch |
 # | Original, last layer on Mixed-Rand | whole images; then only the last layer is trained anew, on Mixed-Rand |
 #
-# Half and half mixes two losses. With $\tilde x$ the Mixed-Rand image of $x$, $c$ the class and $f_\theta$ the network,
+# Half and half averages two losses. With $\tilde x$ the Mixed-Rand image of $x$, $c$ the class and $f_\theta$ the network,
 #
 # $$
 # \tfrac{1}{2} \, \mathbb{E} \, \ell\bigl(f_\theta(x), c\bigr) + \tfrac{1}{2} \, \mathbb{E} \, \ell\bigl(f_\theta(\tilde x), c\bigr) \to \min_\theta
 # $$
 #
-# Training the last layer anew is *deep feature reweighting* ([Kirichenko et al.,
-# 2023](https://arxiv.org/abs/2204.02937)). A network that relies on backgrounds has learned features of the objects,
-# too, and its last layer alone decides which of them count.
+# Retraining the last layer is *deep feature reweighting* ([Kirichenko et al.,
+# 2023](https://arxiv.org/abs/2204.02937)). The idea: a network that relies on backgrounds has also learned features of
+# the objects, and its last layer decides how much each feature counts.
 #
-# In code, half and half is a coin for each image of a batch:
+# In code, half and half tosses a coin for each image of a batch:
 
 # %%
 generator = torch.Generator().manual_seed(1)
@@ -114,8 +114,8 @@ batch = torch.where(whole[:, None, None, None], images, pasted)
 
 
 # %% [markdown]
-# And this is what is compared, from the networks' answers: accuracy on whole images, and the gap between the two mixed
-# test sets.
+# The next cell computes the two numbers that we compare, from the networks' answers: accuracy on whole images, and the
+# BG-Gap, the difference between the two mixed test sets.
 
 
 # %%
@@ -137,8 +137,8 @@ table.round(1)
 # %% [markdown]
 # ## Evidence
 #
-# A remedy is good if it moves a network down and not to the left. Best is the lower right corner: right on whole
-# images, whatever the background is worth.
+# A good remedy moves a network down (a smaller gap) but not to the left (less accuracy on whole images). The best place
+# is the lower right corner.
 
 # %% mystnb={"image": {"alt": "Two panels, accuracy on Original across, BG-Gap upwards. From training on Original, arrows lead to each remedy: in both panels far down and to the left for Mixed-Rand; in ours steeply down for half and half and for the retrained last layer."}} tags=["remove-input"]
 style.use("svg")
@@ -160,14 +160,14 @@ page.show(
 )
 
 # %% [markdown]
-# A remedy has a price in time, too:
+# A remedy also costs time:
 
 # %% tags=["remove-input"]
 page.say(
     "Training a network on Original took {original:,.0f} seconds, half and half "
-    "{half:,.0f}: it has as many steps, but has to compose images. Training the last "
-    "layer anew took {last:.1f} seconds, once there was a network. (Other work on the "
-    "machine counts in these times.)",
+    "{half:,.0f}: it has as many steps, but has to compose images. Retraining the last "
+    "layer of a trained network took {last:.1f} seconds. (The machine did other work "
+    "at the same time.)",
     original=ours["original"].training_seconds(),
     half=ours["half"].training_seconds(),
     last=ours["head"].training_seconds("head_seconds"),
@@ -189,18 +189,18 @@ published = wide.loc[("resnet50", "mixed_rand")] - wide.loc[("resnet50", "origin
 record = next(iter(runs.values()))  # on photographs, where there is a record
 page.say(
     "- **Few networks.** There are {networks} networks of each training here, each "
-    "tested on the fold that it has not seen. Where they differ, intervals are wide: "
-    "half and half changes accuracy on Original by {half} points, the last layer by "
-    "{last}. That an interval includes zero does not show that there is no cost.\n"
-    "- **At home on Mixed-Rand.** A training that shows Mixed-Rand images does better "
-    "on them for that alone: half and half by {rand} points. The BG-Gap asks for "
-    "less: that a background of the right class be worth no more than another. It "
-    "falls from {before} to {after}.\n"
-    "- **Features that know the training images.** We train the last layer anew on "
-    "images that the network has already seen; Kirichenko and colleagues hold images "
-    "back, and start from features of all of ImageNet. Their ResNet-50 gains "
-    "{their_rand:.1f} points on Mixed-Rand and changes Original by "
-    "{their_original:.1f}; ours {our_rand} and {last}.",
+    "tested on the fold that it has not seen. Intervals can be wide: "
+    "half and half changes accuracy on Original by {half} points, retraining the last "
+    "layer by {last}. An interval that includes zero does not prove that there is no "
+    "cost.\n"
+    "- **Used to Mixed-Rand.** A network that trains on Mixed-Rand images may do better "
+    "on them for that reason alone: half and half changes accuracy there by {rand} "
+    "points. The BG-Gap compares two pasted test sets and is less affected. It is "
+    "{before} points before and {after} after.\n"
+    "- **Images already seen.** We retrain the last layer on images that the network "
+    "has already seen. Kirichenko and colleagues hold images back and start from "
+    "features of all of ImageNet. Their accuracy changes by {their_rand:.1f} points on "
+    "Mixed-Rand and {their_original:.1f} on Original, ours by {our_rand} and {last}.",
     networks=len(record["half"].seeds),
     half=gain(record["half"], record["original"], "original"),
     last=gain(record["head"], record["original"], "original"),
@@ -235,7 +235,7 @@ def dominated(training):
 #     return (better["BG-Gap"] < training["BG-Gap"]).any()
 # ```
 #
-# Compare numbers only if their intervals let you: of two trainings whose crosses overlap, either may be the better.
+# Keep the intervals in mind: if the crosses of two trainings overlap, either may be the better one.
 #
 # </details>
 #
@@ -278,9 +278,7 @@ rows += [
     for origin, models in runs.items()
     for name, members in models.items()
 ]
-tables.table(
-    rows, caption="What each way to train does to accuracy and to the BG-Gap", fold=True
-)
+tables.table(rows, caption="Accuracy and BG-Gap after each way of training", fold=True)
 
 
 # %% tags=["remove-input"]

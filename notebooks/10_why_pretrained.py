@@ -56,12 +56,12 @@ page.finding(
 # %% [markdown]
 # ## How it works
 #
-# A *pretrained* network was trained on all 1,000 classes of ImageNet before anybody asked it about the nine. It differs from a
-# network trained on [IN-9L](01_dataset.ipynb) in two ways that can be tried alone. It learned **finer classes**: breeds of
-# dogs, not dogs. And it saw **more images**.
+# A *pretrained* network was trained on all 1,000 classes of ImageNet, not on the nine classes of this book. It differs from a
+# network trained on [IN-9L](01_dataset.ipynb) in two ways that can be tested separately. It learned **finer classes**, such as
+# breeds of dogs instead of dogs, and it saw **more images**.
 #
-# *Finer classes.* Each of the nine is split into groups of its ImageNet classes. The network learns the groups; for the test
-# its answer counts as the class that the group belongs to. With up to two groups for each class:
+# *Finer classes.* Each of the nine classes is split into groups of its ImageNet classes. The network learns the groups. In the
+# test, its answer counts as the class that the group belongs to. The next cell makes up to two groups of each class:
 
 # %%
 kinds = image_counts.imagenet_classes(record)  # which ImageNet classes we have
@@ -77,18 +77,18 @@ for (name, group), members in list(groups.items())[:6]:
     print(f"{name} {group}: {', '.join(members)}")
 
 # %% [markdown]
-# *More images.* Networks are trained on a part of the images and on all of them. Part of the images is seen more often, so that
-# all networks take about as many steps.
+# *More images.* Networks are trained on all images or on a part of them. With fewer images they train for more epochs, so that
+# all take about the same number of steps.
 #
-# *Robust training* ([Madry et al., 2018](https://arxiv.org/abs/1706.06083)) is a third candidate. Before each step, each image $x$ is changed
-# so that the network is misled as much as possible, by a change $\delta$ that is not larger than a radius $\varepsilon$:
+# *Robust training* ([Madry et al., 2018](https://arxiv.org/abs/1706.06083)) is a third candidate. Before each step, each image $x$ is
+# changed so as to mislead the network as much as possible. The change $\delta$ must not be larger than a radius $\varepsilon$:
 #
 # $$
 # \min_\theta \; \mathbb{E} \; \max_{\lVert \delta \rVert \le \varepsilon} \; \text{loss}\big(f_\theta(x + \delta), y\big)
 # $$
 #
-# Each is judged by the [BG-Gap](03_bg_gap.ipynb) of the networks. Here it is for the finer classes, from the answers to each
-# image:
+# We compare the [BG-Gap](03_bg_gap.ipynb) of the networks, the accuracy that a random background costs. The next cell computes
+# it for finer classes from the answers to each image:
 
 
 # %%
@@ -139,8 +139,8 @@ page.show(
         list(CHANGES),
         "points by which the BG-Gap is smaller",
     ),
-    "How much smaller the BG-Gap becomes, in points; lines are 95 % intervals. The paper prints numbers for the first two. Its "
-    "finest network has {paper_classes:.0f} classes, ours {classes}. It multiplies its images by {times:.0f}, "
+    "Points by which each change makes the BG-Gap smaller. Lines are 95 % intervals. The paper prints numbers for the first two. "
+    "Its finest network has {paper_classes:.0f} classes, ours {classes}. It multiplies its images by {times:.0f}, "
     "we by {our_times:.0f}. {caveat}",
     paper_classes=paper.fact("finest_classes").value,
     classes=max(finer[study.origin], default=0),
@@ -165,12 +165,12 @@ if imagenet:
     weakest = min(imagenet[1:], key=lambda row: row[right].value)
     fooled.append(
         f"**A weak network has little to lose.** `{weakest['network']}` is right on {weakest[right].text()} % of these "
-        f"photographs, and its gap is {weakest[below].text()} points smaller than ours. A small gap beside a low accuracy is no "
-        "merit."
+        f"photographs, and its gap is {weakest[below].text()} points smaller than that of our network. A small gap means little at "
+        "a low accuracy."
     )
     best = max(imagenet[1:], key=lambda row: row[right].value)
     fooled.append(
-        "**Photographs seen before, and blurred.** ImageNet's networks have learned from most of these photographs, and see "
+        "**Photographs seen before, and blurred.** Pretrained networks were trained on most of these photographs, and here they see "
         f"them enlarged from 64 pixels. They are right on {best[right].text()} % of them at most, our network trained on IN-9L "
         f"on {imagenet[0][right].text()} %. Both change what a gap means."
     )
@@ -180,7 +180,7 @@ widths = [
 if widths:
     fooled.append(
         f"**Small effects.** Our intervals for finer classes and more images reach {100 * max(widths) / 2:.1f} points to either "
-        f"side; the paper's effect of finer classes is {parts[0].claim.printed().value:.1f}. A smaller effect cannot be seen."
+        f"side; the paper's effect of finer classes is {parts[0].claim.printed().value:.1f}. We cannot detect smaller effects."
     )
 page.say("\n".join(f"- {point}" for point in fooled))
 
@@ -321,5 +321,5 @@ light = why_pretrained.of_many_trainings(study)
 page.say(light.describe(light.profile.level_seeds, **light.profile.level_recipe))
 
 # %% [markdown]
-# **Next:** [11 · Why do our numbers differ?](11_why_we_differ.ipynb): what of all this is due to our photographs, networks and
-# masks.
+# **Next:** [11 · Why do our numbers differ?](11_why_we_differ.ipynb): how much is due to our
+# photographs, networks and masks.

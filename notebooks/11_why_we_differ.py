@@ -48,12 +48,12 @@ page.finding(
 # %% [markdown]
 # ## How it works
 #
-# The [BG-Gap](03_bg_gap.ipynb) needs background to be there: an object that fills the image hides it. Our photographs
-# (Tiny ImageNet's) are 64 pixels wide and show their objects large. How large the paper's are is not printed, but ImageNet's
-# validation images show how large ImageNet's are.
+# The [BG-Gap](03_bg_gap.ipynb) is the accuracy that a random background costs. An object that fills the image hides the
+# background. Our photographs, from Tiny ImageNet, are 64 pixels wide and show large objects. The paper does not say how large
+# its objects are, but we can measure the objects in ImageNet's validation images.
 #
-# So we weigh our photographs. Let $a_i$ be the share of photograph $i$ that its object covers. Each photograph counts by
-# how much more often ImageNet has objects of its size than we have:
+# To compare, we weight our photographs. Let $a_i$ be the share of photograph $i$ that its object covers. The weight $r_i$ says
+# how much more often objects of this size occur in ImageNet than in our photographs:
 #
 # $$
 # \text{gap} = \sum_i w_i \; r_i \; (\text{same}_i - \text{rand}_i)
@@ -63,7 +63,7 @@ page.finding(
 # r_i = \frac{\text{share of ImageNet's objects of size } a_i}{\text{share of ours}}
 # $$
 #
-# Here $w_i$ gives every class the same weight, and $\text{same}_i$ and $\text{rand}_i$ say how often object $i$ is named
+# Here $w_i$ gives each class the same weight, and $\text{same}_i$ and $\text{rand}_i$ say how often object $i$ is recognised
 # on Mixed-Same and Mixed-Rand.
 
 # %%
@@ -127,7 +127,7 @@ page.show(
         reference,
     ),
     "Above: BG-Gap after training on Original, by the size of the object; bands are 95 % intervals. Below: how common each size "
-    "is, every class counting the same; the last point is for all objects of more than 60 %.",
+    "is, with the same weight for each class. The last point stands for all objects of more than 60 %.",
 )
 
 # %% tags=["remove-input"]
@@ -182,15 +182,14 @@ for suspect, what in undone.items():
     rows += [line(what, adds)] if any(adds.values()) else []
 tables.table(
     rows,
-    caption="What is missing to the paper's numbers, and what each change alone adds, with 95 % intervals. A change explains what is "
-    "missing as far as it adds it",
+    caption="The difference between the paper's numbers and ours (*missing*), and what each change alone adds, with 95 % intervals",
 )
 
 # %% tags=["remove-input"]
 images = effects[lead].get(("original", "images"))
 page.say(
-    "For *accuracy* the number of images counts: having all of them {images}. The paper has {more:,} "
-    "of {pixels:.0f} pixels, and trains a ResNet-50 for {epochs:.0f} epochs. Profile `paper` has these, for "
+    "*Accuracy* depends on the number of images: training on all of them {images}. The paper has {more:,} images of {pixels:.0f} "
+    "pixels and trains a ResNet-50 for {epochs:.0f} epochs. The profile `paper` does the same with "
     "[your copy of ImageNet](../book/how_to_run.md). {caveat}",
     images=f"in place of {least('images', levels[lead])} adds {images.text()} points"
     if images
@@ -237,8 +236,8 @@ if weighted:
 pixels = max(masks_and_sizes.PIXELS)
 points.append(
     f"**Masks that are too wide or too tight.** With test masks shrunk by {pixels} pixels the gap is "
-    f"{gap_of(masks[lead], 'pixels', -pixels)}, grown by {pixels} it is {gap_of(masks[lead], 'pixels', pixels)}. A wide mask takes "
-    "a rim of the old background along; a tight one makes the object smaller."
+    f"{gap_of(masks[lead], 'pixels', -pixels)}, grown by {pixels} it is {gap_of(masks[lead], 'pixels', pixels)}. A wide mask keeps "
+    "a rim of the old background; a tight one makes the object smaller."
 )
 points.append(
     "**Which images are tested.** Our first edition kept test images whose masks fill much of their box. On those the gap is "
@@ -247,14 +246,14 @@ points.append(
 )
 page.say(
     "\n".join(f"- {point}" for point in points)
-    + "\n\nThese changes overlap: what they add must not be summed."
+    + "\n\nThese changes overlap, so their effects cannot be added up."
 )
 
 # %% [markdown]
 # ## Exercise
 #
 # What would our gap be if all objects were small? Complete the function: the gap of the photographs whose objects cover a
-# share between `low` and `high`, every class counting the same.
+# share between `low` and `high`, with the same weight for each class.
 
 
 # %%
@@ -373,7 +372,7 @@ def of_all(rows_of):
 
 tables.table(
     of_all(why_we_differ.network_rows),
-    caption="The networks of these figures",
+    caption="The networks in these figures",
     fold=True,
 )
 
@@ -408,4 +407,5 @@ tables.table(
 page.say(study.describe())
 
 # %% [markdown]
-# **Next:** [12 · Calibration with synthetic images](12_calibration.ipynb): does the measure say the right thing when the answer is known?
+# **Next:** [12 · Calibration with synthetic images](12_calibration.ipynb): is the BG-Gap right where
+# we know the answer?

@@ -43,7 +43,7 @@ passed = {
     "the same is the same": all(map(controls.includes_zero, negative)),
 }
 page.finding(
-    "If backgrounds say nothing of the class, the BG-Gap is {nothing:.1f} points; if they say everything, it is "
+    "Where backgrounds say nothing about the class, the BG-Gap is {nothing:.1f} points; where they always show it, the gap is "
     "{everything:.1f}. {passed} of 3 checks of the measure pass.",
     paper="not tested",
     ours=f"{zero.text()} and {dial[last]['gap'].text()}",
@@ -66,10 +66,10 @@ explore.dial(study)
 # %% [markdown]
 # ## How it works
 #
-# With probability $\rho$ an object gets its own class's texture, otherwise one of the nine at random. At $\rho = 0$ a background
-# says nothing of the class, at $\rho = 1$ it says all.
+# With probability $\rho$ an object gets the texture of its own class, otherwise one of the nine at random. At $\rho = 0$ a
+# background says nothing about the class; at $\rho = 1$ it always shows the class.
 #
-# What should the [BG-Gap](03_bg_gap.ipynb) be? Take a network that looks at the background alone and names its texture. In Mixed-Same the
+# What should the [BG-Gap](03_bg_gap.ipynb) be? Take a network that looks only at the background and names its texture. In Mixed-Same the
 # background is of an image of the object's class, which stands on its own texture with probability
 # $\rho + (1 - \rho)/9$. In Mixed-Rand the background is of an image of any class, and the texture is right by
 # chance. So
@@ -78,8 +78,8 @@ explore.dial(study)
 # \text{gap} = \rho + \frac{1 - \rho}{9} - \frac{1}{9} = \frac{8}{9} \, \rho
 # $$
 #
-# A network that also looks at the object has a smaller gap, and one that looks only at the object has none. Here is the network
-# that looks at the background alone, tried on a hundred thousand objects:
+# A network that also looks at the object has a smaller gap, and one that looks only at the object has none. The next cell
+# simulates the network that looks only at the background, on a hundred thousand objects:
 
 # %%
 rng = np.random.default_rng(0)
@@ -135,7 +135,7 @@ page.show(
         looks,
         references,
     ),
-    "Synthetic images: what the measures say at each position of the dial, after training on Original; bands are 95 % intervals. At each "
+    "Synthetic images: the measures at each position of the dial, after training on Original. Bands are 95 % intervals. At each "
     "position {networks} networks learned from {per_class} images of each class.",
     networks=len(settings.seeds),
     per_class=settings.source_options["per_class"],
@@ -174,13 +174,13 @@ tables.table(
 
 # %% tags=["remove-input"]
 page.say(
-    "- **Pasting.** Original minus Mixed-Same looks like a measure of backgrounds, but it also counts what seams and tiles cost. "
-    "It does not follow rho: {paste_first} points at rho = {first:g}, {paste_last} at rho = {last:g}. On photographs it is {paste}. "
-    "Mixed-Same and Mixed-Rand are both pasted, so in the BG-Gap pasting cancels.\n"
-    "- **Luck with the draws.** The intervals of the negative control reach out to {reach:.1f} points here; a gap below that cannot be "
-    "told from none with as few images. On photographs the control is {control} points, beside a gap of {gap}.\n"
-    "- **Two causes.** A gap needs backgrounds that tell the class, *and* a network that looks at them. At rho = {last:g} the gap could be "
-    "{most:.1f} points and is {gap_last}. A gap describes a network on a dataset, not a network.",
+    "- **Pasting.** Original minus Mixed-Same looks like a measure of backgrounds, but it also includes the cost of seams and tiles. "
+    "It is {paste_first} points at rho = {first:g} and {paste_last} at rho = {last:g}. On photographs it is {paste}. "
+    "In the BG-Gap the cost of pasting largely cancels, because Mixed-Same and Mixed-Rand are both pasted.\n"
+    "- **Luck with the draws.** The intervals of the negative control reach as far as {reach:.1f} points. With so few images, a smaller gap "
+    "cannot be told from none. On photographs the control is {control} points and the gap {gap}.\n"
+    "- **Two causes.** A gap needs backgrounds that reveal the class *and* a network that uses them. At rho = {last:g} the gap could be "
+    "{most:.1f} points and is {gap_last}. A gap describes a network on a dataset, not the network alone.",
     first=first,
     last=last,
     paste_first=dial[first]["paste"],
@@ -196,8 +196,8 @@ page.say(
 # %% [markdown]
 # ## Exercise
 #
-# Suppose that a network answers by the background for a share `listens` of the images, and by the object for the rest, which it
-# always names right. What gap do you expect? And what share would explain the measured gap at rho = 1?
+# Suppose that a network follows the background on a share `listens` of the images. On the others it follows the object and is
+# always right. What gap do you expect? Which share would explain the measured gap at rho = 1?
 
 
 # %%
@@ -219,13 +219,13 @@ pd.DataFrame({"expected": expected, "measured": measured}).round(1)
 # measured[1] / (100 * 8 / 9)  # the share that explains the gap at rho = 1
 # ```
 #
-# Do the same for the position in the middle: does a network that learns from weaker hints look at the background as often?
+# Do the same for the position in the middle: does a network follow the background as often if it is a weaker hint?
 #
 # </details>
 #
 # ## All numbers
 #
-# A check of another kind: if a background misleads, wrong answers should be *the background's class* and not just any class.
+# There is another check: if a background misleads, wrong answers should be *the background's class* and not just any class.
 
 # %% mystnb={"image": {"alt": "Two lines over the dial rho: how often a wrong answer on Mixed-Rand is the background's class, which rises, and how often it is another wrong class, which does not."}} tags=["remove-input"]
 directions = quantities[quantities["series"].isin(["towards", "elsewhere"])]

@@ -25,22 +25,22 @@ explore.pairs(study)
 page.say(f"<small>{demonstration.load(study.workspace).credit()}</small>")
 
 # %% [markdown]
-# In the rendered book the page holds a few photographs and the answers to them. In JupyterLab it can do more: with `measure = True` in
-# the first code cell it trains both networks if need be, and then computes the answers to any two of your test images, with
-# Grad-CAM maps of both networks. For that you need the photographs of the profile; [how to run the book](../book/how_to_run.md) says
-# how to build them.
+# In the rendered book this page holds a few photographs and the answers to them. In JupyterLab it can do more. Set
+# `measure = True` in the first code cell: the page then trains both networks if necessary, and computes their answers and
+# Grad-CAM maps for any two of your test images. For that you need the photographs of the profile; [how to run the
+# book](../book/how_to_run.md) explains how to build them.
 #
-# One picture shows what can happen. The other chapters measure how often it does.
+# One picture shows what can happen. The other chapters measure how often it happens.
 #
 # ## What you see
 #
-# - The object is cut out by its mask and pasted at the place where it was.
+# - The object is cut out with its mask and pasted at its old place.
 # - The background is the other image with its own object's box filled by tiles of what surrounds it (Only-BG-T). Its class is the
 #   class of the object that was there. A photograph of a fish need not show water.
 # - A network's answer is the class with the highest score. The percentage is its share of the scores of all nine classes (softmax).
 #
 # ## Exercise
 #
-# - Find an object that both networks name on its own class's background and only one of them names on another.
+# - Find an object that both networks recognise on a background of its own class, but only one of them on another.
 # - Which backgrounds fool the network trained on whole images most often? What do they have in common?
 # - With `measure = True`, compare other networks: `explore.pairs(study, ["original", "only_fg"])`.
