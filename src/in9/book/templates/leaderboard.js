@@ -51,7 +51,7 @@ for (const root of document.querySelectorAll(".in9-leaderboard:not([data-ready])
     said.textContent =
       chosen.length <= most
         ? `${chosen.length} of ${entries.length} rows.`
-        : `The first ${most} of ${chosen.length} rows; ${entries.length} in all.`;
+        : `The first ${most} of ${chosen.length} rows${chosen.length < entries.length ? `; ${entries.length} in all` : ""}.`;
   };
 
   const sort = (column, down) => {
