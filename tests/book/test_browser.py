@@ -211,12 +211,12 @@ def test_the_leaderboard_is_sorted_filtered_and_lengthened_by_keyboard(browser: 
         assert head.get_attribute("aria-sort") == direction
         values = [float(text) for text in page.locator("td[data-head='ImageNet']").all_inner_texts()]
         assert values == sorted(values, key=lambda value, sign=sign: sign * value)
-    page.get_by_label("Family").select_option("Transformer")
+    page.locator("select[data-column=family]").select_option("Transformer")
     assert set(page.locator("td[data-head='Family']").all_inner_texts()) == {"Transformer"}
     assert rows.count() == 50
     page.get_by_role("button", name="Show more").press("Enter")
     assert rows.count() == 100
-    page.get_by_label("Find").fill("swin-b/")
+    page.get_by_role("searchbox", name="Find").fill("swinv2 b")
     names = page.locator(".in9-leaderboard tbody th").all_inner_texts()
     assert f"{len(names)} of {total} rows." == said.inner_text() and 0 < len(names) < 20
     page.close()
