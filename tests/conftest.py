@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from small_book import made_up_claims, make_project
+from small_book import made_up_claims, make_project, published_leaderboard
 
 from in9.book.render import run_book
 from in9.cli.main import main
@@ -106,9 +106,8 @@ def index(project: Path) -> Path:
     # The package itself may change while somebody works on it; here it counts as unchanged.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("in9.book.render.hash_of_folder", lambda folder: "0")
-        page = run_book(
-            load_profile("smoke"), root=project, parameters={"slope": 3}, fragments={"claims.html": made_up_claims}
-        )
+        fragments = {"claims.html": made_up_claims, "leaderboard.html": published_leaderboard}
+        page = run_book(load_profile("smoke"), root=project, parameters={"slope": 3}, fragments=fragments)
     shutil.copytree(page.parent, project.parent / "pages")
     return page
 

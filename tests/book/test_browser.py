@@ -196,3 +196,28 @@ def test_the_search_finds_a_page(browser: Any, folder: Path) -> None:
     page.wait_for_selector("ul.search li a[href^='glossary.html']")
     page.close()
     assert complaints == []
+
+
+def test_the_leaderboard_is_sorted_filtered_and_lengthened_by_keyboard(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    complaints = listen(page)
+    page.goto((folder / "leaderboard.html").as_uri())
+    said, rows = page.locator(".in9-leaderboard .said"), page.locator(".in9-leaderboard tbody tr")
+    total = int(re.findall(r"\d+", said.inner_text())[1])
+    assert rows.count() == 50 < total
+    head = page.locator(".in9-leaderboard th", has_text="ImageNet").first
+    for direction, sign in (("ascending", 1), ("descending", -1)):
+        head.get_by_role("button").press("Enter")
+        assert head.get_attribute("aria-sort") == direction
+        values = [float(text) for text in page.locator("td[data-head='ImageNet']").all_inner_texts()]
+        assert values == sorted(values, key=lambda value, sign=sign: sign * value)
+    page.locator("select[data-column=family]").select_option("Transformer")
+    assert set(page.locator("td[data-head='Family']").all_inner_texts()) == {"Transformer"}
+    assert rows.count() == 50
+    page.get_by_role("button", name="Show more").press("Enter")
+    assert rows.count() == 100
+    page.get_by_role("searchbox", name="Find").fill("swinv2 b")
+    names = page.locator(".in9-leaderboard tbody th").all_inner_texts()
+    assert f"{len(names)} of {total} rows." == said.inner_text() and 0 < len(names) < 20
+    page.close()
+    assert complaints == []

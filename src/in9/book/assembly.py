@@ -60,7 +60,7 @@ def assemble(
         "records.md": lambda: record_table(root / "records"),
         "trials.md": lambda: trial_table(root),
         "profile.md": lambda: f"This build uses the profile `{profile.name}`. {profile.about}\n",
-        **{name: lambda: "Not part of this build.\n" for name in ("claims.html", "experiment.html", "findings.md")},
+        **dict.fromkeys(("claims.html", "experiment.html", "findings.md", "leaderboard.html"), _absent),
         "credit.md": lambda: "",
         **fragments,
     }
@@ -124,6 +124,10 @@ def trial_table(root: Path) -> str:
         return "The project has no record of the trials yet.\n"
     images = len(next(iter(why_we_differ.TRIALS.read(study).values())).labels[IN9L])
     return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).markdown()}\n"
+
+
+def _absent() -> str:
+    return "Not part of this build.\n"
 
 
 def _link_pages(notebook: Any) -> None:

@@ -1,10 +1,10 @@
-"""What pages beside the chapters show: the experiment and the findings of the first page, and the claims."""
+"""What pages beside the chapters show: the first page's experiment and findings, the claims, the leaderboard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from in9.book import claims_page, demonstration
+from in9.book import claims_page, demonstration, leaderboard_page
 from in9.evaluation.predictions import gain
 from in9.experiments import paper
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL
@@ -20,6 +20,7 @@ def fragments(study: Study) -> Mapping[str, Callable[[], str]]:
     return {
         "claims.html": lambda: claims_page.page(study),
         "experiment.html": shown.html,
+        "leaderboard.html": lambda: leaderboard_page.page(study),
         "credit.md": lambda: f"{shown.credit()}\n",
         "findings.md": lambda: f"{findings(next(iter(study.origins.values())))}\n",
     }
