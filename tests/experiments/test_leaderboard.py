@@ -98,6 +98,13 @@ def test_a_record_in_the_folder_adds_a_row(workspace: Workspace, record: Record)
     assert set(mine["family"]) == {"Transformer"} and set(mine["trained_on"]) == {"photographs"}
 
 
+def test_answers_of_a_model_that_ran_elsewhere_are_a_row(workspace: Workspace, record: Record) -> None:
+    elsewhere = changed(record, "model", name="elsewhere", outputs=None, preprocessing={"mode": "elsewhere"})
+    Store(workspace.committed / "leaderboard").write(elsewhere)
+    mine = rows(workspace).query("model == 'elsewhere'")
+    assert set(mine["rule"]) == {"strict", "restricted"} and set(mine["preprocessing"]) == {"elsewhere"}
+
+
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ class _Scorable(BaseModel):
     """What the pages show of a model; the other facts are only held to be plain."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
-    outputs: Annotated[int, Field(ge=1, le=10**6)]
+    outputs: Annotated[int, Field(ge=1, le=10**6)] | None = None  # not known of a file of answers
     imagenet_top1: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
