@@ -446,6 +446,6 @@ page.say(" ".join(lines_of))
 
 # %% [markdown]
 # To add a network of yours, run `in9 evaluate resnet50:IMAGENET1K_V1 --data DIR`
-# ([more ways](../book/your_model.md)), then `in9 book --only 08`.
+# ([more ways](../book/your_model.md)), then `in9 book --measure --only 08`.
 #
 # **Next:** [9 · What helps?](09_what_helps.ipynb): cheaper remedies than training on Mixed-Rand alone.
