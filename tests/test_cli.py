@@ -356,6 +356,9 @@ def test_a_book_shows_photographs_and_needs_records(run) -> None:
     status, _, err = run("book", "--profile", "control")
     one_sentence(status, err)
     assert "images of profile 'control' are synthetic" in err
+    chapters = Path(os.environ["IN9_HOME"]) / "notebooks"
+    chapters.mkdir(parents=True)
+    (chapters / "01_first.py").write_text("")
     status, _, err = run("book", "--profile", "light")
     one_sentence(status, err)
     assert "no records of profile 'light' yet; with --measure" in err

@@ -27,6 +27,7 @@ from in9.experiments.bg_gap import ARCHITECTURES
 from in9.experiments.claims import CLAIMS, Claim, Region
 from in9.experiments.mixed_rand_training import WAYS
 from in9.experiments.verdicts import CONTRADICTED, DECISIONS, SUPPORTED, UNDECIDED, UNTESTED, Verdict
+from in9.study import data_of_profile
 from in9.study import study as study_module
 from in9.study.jobs import Job, evaluations
 from in9.study.profile import Profile
@@ -104,8 +105,9 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("nothing may be computed for a claim")
 
-    for name in ("run_jobs", "build", "open_source"):
-        monkeypatch.setattr(study_module, name, refuse)
+    monkeypatch.setattr(study_module, "run_jobs", refuse)
+    for name in ("build", "open_source"):
+        monkeypatch.setattr(data_of_profile, name, refuse)
 
 
 def verdict_on(study: Study, words: str) -> Verdict:

@@ -236,7 +236,7 @@ def test_photographs_fall_into_the_categories_of_their_answers(monkeypatch: pyte
     assert [len(images) for images in shown.values()] == [3, 3] and list(words.values()) == [[""] * 3] * 2
 
     background = np.where(labels == 3, labels, 8)
-    monkeypatch.setattr(showcase, "answers", lambda images: showcase.Answers(background, background, background))
+    monkeypatch.setattr(showcase, "answers", lambda images: showcase.Replies(background, background, background))
     looked = fine_grained.of_illustrations(replace(painted, drawn=False), pairs)
     expected = np.where(np.isin(looked["label"], (3, 8)), "BG Required", "BG+FG Required")
     assert looked["category"].tolist() == expected.tolist() and 0 not in set(looked["row"]) | set(looked["background"])

@@ -27,6 +27,7 @@ def book(
 
     Without --measure the numbers are those of the project's records: no data and no GPU are needed.
     """
+    from in9.book.notebooks import find_chapters
     from in9.book.pages import fragments
     from in9.book.render import run_book
     from in9.book.setup import changed, has_records, study_of
@@ -47,6 +48,7 @@ def book(
         )
     study = study_of(chosen, measure=False, engine=engine)  # judges the claims; whatever is missing is measured before
     if not measure and not has_records(study):
+        find_chapters(study.workspace.root, only or ())  # a folder that is no project has no records either
         raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
 
     def prepare(chapters: Sequence[str]) -> None:
@@ -59,7 +61,7 @@ def book(
     run_book(
         chosen,
         only=only or (),
-        parameters=parameters | {"measure": measure},
+        parameters=parameters | ({"measure": True} if measure else {}),
         fresh=fresh,
         engine=engine,
         fragments=fragments(study),
