@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import sys
 import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ def here(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     place = tmp_path / "here"
     shutil.copytree(stage, place)
     monkeypatch.chdir(place)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)  # another test's module of that name
     yield place
 
 
