@@ -19,7 +19,7 @@ book: $(READY)  ## run the chapters and render the book, e.g. make book PROFILE=
 
 test: lint  ## lint, check types, run the tests
 	$(VENV)/bin/python -m mypy
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 rehearsal: $(READY)  ## take a miniature ImageNet through profile paper, in minutes
 	$(VENV)/bin/python -m pytest -m rehearsal
