@@ -13,7 +13,7 @@ from torch import Tensor
 
 from in9.data.variants import MIXED, VARIANTS, Pool, compose, load_pool
 from in9.errors import In9Error
-from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.saliency.maps import saliency_maps
 from in9.study.jobs import evaluations
 from in9.study.study import Study
@@ -44,24 +44,15 @@ class Comparison:
         """The rows of a class in the pool: int64 [n]."""
         return torch.nonzero(self.pool.labels == label)[:, 0]
 
-    def image_of_each_class(self, number: int) -> Tensor:
-        """The rows of the ``number``-th image of each class: int64 [9]. Counting starts anew after the last image."""
-        classes = [self.members(label) for label in range(NUM_CLASSES)]
-        return torch.stack([members[number % len(members)] for members in classes])
-
     def respond(self, images: Tensor) -> Responses:
         """The scores of uint8 [N, 3, S, S] as shares (softmax), and Grad-CAM of each classifier's answer."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # for a few small images; more threads wait for each other where the machine is busy
         shares, maps = [], []
-        try:
+        with one_thread():
             for classifier in self.classifiers.values():
                 with torch.no_grad(), exact_convolutions():
                     scores = classifier(images)[:, :NUM_CLASSES].softmax(1)
                 shares.append(scores.cpu().numpy())
                 maps.append(saliency_maps(classifier, images, scores.argmax(1), METHOD))
-        finally:
-            torch.set_num_threads(threads)
         return Responses(np.stack(shares), np.stack(maps))
 
 

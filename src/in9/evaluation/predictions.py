@@ -5,8 +5,8 @@ Every number that the book prints comes from here: float32, no mixed precision, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -193,6 +193,20 @@ def gap_change_between(first: Predictions, second: Predictions) -> Estimate:
 def exact_convolutions() -> AbstractContextManager[None]:
     """Convolutions in full float32, always by the same algorithm; on a GPU they are rounded to 19 bits otherwise."""
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: more would round sums differently, so that a result depended on how many there are.
+
+    For a few images at a time it is also quicker; more threads wait for each other where the machine is busy.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def default_batch_size(image_size: int, device: torch.device) -> int:

@@ -46,14 +46,6 @@ def picture_grid(
     return figure
 
 
-def no_images() -> Figure:
-    """What stands where photographs would: records have numbers only."""
-    figure, axes = new_figure(0.8)
-    axes[0, 0].set_axis_off()
-    axes[0, 0].text(0.5, 0.5, "Made from records alone: the images are not here.", ha="center", va="center")
-    return figure
-
-
 def outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """An image uint8 [S, S, 3] with the inner edge of its mask bool [S, S] in yellow."""
     from scipy.ndimage import binary_erosion  # here, because it is slow to import

@@ -7,8 +7,6 @@ chapter says so. All pairs of an object and a background take about a minute, so
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +20,7 @@ from torch import Tensor
 from in9.data.photographs import Illustrations
 from in9.data.variants import compose
 from in9.errors import In9Error, unknown
-from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Record, Store, from_digits, provenance, to_digits
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.score import RESTRICTED, SCORING_RULES, STRICT
@@ -68,22 +66,11 @@ def answers(images: np.ndarray | Tensor) -> Replies | None:
     if model is None:
         return None
     batch = images if isinstance(images, Tensor) else torch.from_numpy(images).permute(0, 3, 1, 2)
-    with _one_thread(), exact_convolutions():
+    with one_thread(), exact_convolutions():
         scores = torch.cat([model.classifier(part) for part in batch.split(8)])
     shares, classes = scores[:, :NUM_CLASSES].softmax(1).max(1)
     strict = torch.where(scores.argmax(1) < NUM_CLASSES, classes, UNMAPPED)
     return Replies(classes.numpy(), shares.numpy(), strict.numpy())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """For a few images at a time; more threads wait for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

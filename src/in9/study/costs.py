@@ -26,7 +26,7 @@ from in9.data.masks import find_mask
 from in9.data.published import read_published
 from in9.data.source import Photo, Rules
 from in9.data.variants import MIXED, VARIANTS
-from in9.evaluation.predictions import exact_convolutions
+from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Store
 from in9.study.engines import visible_gpus
 from in9.study.jobs import EVALUATION, Job
@@ -200,13 +200,8 @@ class TimeLeft:
 @functools.lru_cache(maxsize=64)
 def speed(architecture: str, side: int, device: torch.device) -> Speed:
     """How fast a network is on images of that side here; timed for about a second, on one thread of a processor."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng():
-            return _speed(architecture, side, device)
-    finally:
-        torch.set_num_threads(before)
+    with one_thread(), torch.random.fork_rng():
+        return _speed(architecture, side, device)
 
 
 def _speed(architecture: str, side: int, device: torch.device) -> Speed:

@@ -7,8 +7,7 @@ and loaded by later jobs; a stopped training goes on from its checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from in9.data.dataset import Dataset
 from in9.errors import plain_disk_errors
 from in9.evaluation.measurements import MEASUREMENTS, drawn_backgrounds
+from in9.evaluation.predictions import one_thread
 from in9.evaluation.records import Record, Store, provenance, record_key
 from in9.files import one_writer, plain
 from in9.study.profile import Profile
@@ -97,19 +97,6 @@ def draws_job(profile: Profile, fold: int | None) -> Job:
     return Job(profile, DRAWS, options=plain({"fold": fold, "test_seed": TEST_SEED, "draws": profile.draws}))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: more would round sums differently, and a result must not depend on the number of workers."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def run_job(
     job: Job, workspace: Workspace, device: str, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None
 ) -> Record:
@@ -121,7 +108,7 @@ def run_job(
     # each other, so a job holds a lock of its own here, and one of its weights while it trains.
     folder = workspace.measured / job.profile.name
     alone = one_writer(folder / f"{job.kind}_{job.key}", "measuring", lambda: on_epoch(-1, 0.0))
-    with _one_thread(), plain_disk_errors(workspace.runs), alone:
+    with one_thread(), plain_disk_errors(workspace.runs), alone:
         for left in folder.glob(f"{job.kind}_*_{job.key}.json.*.writing"):  # of a process that was killed
             left.unlink(missing_ok=True)
         dataset = Dataset(workspace.dataset(job.profile.data))
@@ -186,5 +173,5 @@ def load_classifier(recipe: Recipe, profile: Profile, workspace: Workspace, devi
 
     dataset = Dataset(workspace.dataset(profile.data)).of_fold(recipe.fold)
     weights = weights_file(workspace.trained, recipe, dataset)
-    with _one_thread(), plain_disk_errors(workspace.runs):
+    with one_thread(), plain_disk_errors(workspace.runs):
         return trained_classifier(recipe, dataset, weights, torch.device(device))[0]
