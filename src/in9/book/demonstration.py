@@ -21,7 +21,7 @@ from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import Record, Store, provenance
 from in9.study.study import Study
 from in9.study.workspace import Workspace
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
+from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
 SHOWN_OBJECTS = ("bb6fcb", "44982b", "4aeb33", "059da9", "114c98", "024f73")
 """Photographs whose objects are shown: how their ids begin. Both networks name them on some backgrounds."""
@@ -61,9 +61,7 @@ class Demonstration:
 
     def html(self) -> str:
         """The block of the page; it holds all pictures and answers and works from disk."""
-        pool = self.illustrations.pool()
-        behind = torch.tensor(self.backgrounds)
-        tiles = compose("only_bg_t", pool, behind).permute(0, 2, 3, 1).numpy()
+        tiles = self.illustrations.variant("only_bg_t", self.backgrounds)
         cutouts = [
             np.dstack([self.illustrations.images[row], 255 * self.illustrations.masks[row].astype(np.uint8)])
             for row in self.objects
@@ -79,7 +77,6 @@ class Demonstration:
             cutouts=[webp(cutout) for cutout in cutouts],
             tiles=[webp(tile) for tile in tiles],
             first=self.first,
-            trained_on=[TITLES[name] for name in COMPARED],
             facts=facts,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from in9.book import claims_page, demonstration, leaderboard_page
 from in9.evaluation.predictions import gain
@@ -16,12 +17,12 @@ from in9.taxonomy import CHANCE
 
 def fragments(study: Study) -> Mapping[str, Callable[[], str]]:
     """The text of the files in ``generated/`` that pages of a study's book include, by name."""
-    shown = demonstration.load(study.workspace)
+    shown = cache(lambda: demonstration.load(study.workspace))  # when the pages are written, and once for both files
     return {
         "claims.html": lambda: claims_page.page(study),
-        "experiment.html": shown.html,
+        "experiment.html": lambda: shown().html(),
         "leaderboard.html": lambda: leaderboard_page.page(study),
-        "credit.md": lambda: f"{shown.credit()}\n",
+        "credit.md": lambda: f"{shown().credit()}\n",
         "findings.md": lambda: f"{findings(next(iter(study.origins.values())))}\n",
     }
 

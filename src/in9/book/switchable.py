@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from IPython.display import display
 
-from in9.book.blocks import TEMPLATES
+from in9.book.blocks import rendered
 from in9.plots.page import Captioned, Text
 from in9.plots.tables import NOTHING, ORIGIN_TITLES
 from in9.taxonomy import TITLES
@@ -63,7 +63,8 @@ def switchable_matrix(
         name: [[None if pd.isna(number) else number for number in row] for row in view.round(1).to_numpy().tolist()]
         for name, view in views.items()
     }
-    html = TEMPLATES.get_template("matrix.html").render(
+    html = rendered(
+        "matrix",
         views={name: ORIGIN_TITLES.get(name, "ours minus the paper") for name in views},
         difference=DIFFERENCE,
         numbers=numbers,
