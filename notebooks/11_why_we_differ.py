@@ -384,13 +384,16 @@ tables.table(
     fold=True,
 )
 
+# %% [markdown]
+# The next two tables show [attacks by backgrounds](04_adversarial_backgrounds.ipynb) on such networks.
+
 # %% tags=["remove-input"]
 tables.table(
     [
         why_we_differ.published_attack() | {"of": tables.ORIGIN_TITLES["paper"]},
         *of_all(why_we_differ.attack_rows),
     ],
-    caption="[Adversarial backgrounds](04_adversarial_backgrounds.ipynb): attacks on such networks, in percent of the objects. With more "
+    caption="Attacks by backgrounds on such networks, in percent of the objects. With more "
     "backgrounds more objects are vulnerable, so compare rows with equal numbers of them",
     fold=True,
 )

@@ -100,3 +100,5 @@ def test_figures_have_a_caption_and_words_for_those_who_cannot_see_them(chapter:
 def test_few_tables_are_in_sight(chapter: Chapter) -> None:
     tables = [cell.source for cell in code(chapter) if re.search(r"^tables\.(table|side_by_side)\(", cell.source, re.M)]
     assert sum("fold=True" not in source for source in tables) <= 2
+    for source in tables:  # a folded caption is what a reader clicks on, so it can hold no link
+        assert "](" not in source.partition("caption=")[2], source
