@@ -29,9 +29,14 @@ class In9Error(Exception):
 def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
     """The error for a name that does not exist, with the nearest name and the whole list of those that do."""
     names = sorted(choices)
-    near = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(value), names)
     return In9Error(f"There is no {what} {str(value)!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def did_you_mean(value: str, names: Iterable[str]) -> str:
+    """The question after a name that does not exist, with a space before it; empty if no name is near."""
+    near = difflib.get_close_matches(value, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def reason(error: BaseException) -> str:
