@@ -75,7 +75,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
     """
     called = called or type(classifier.network).__name__
     modules = {key: module for key, module in classifier.network.named_modules() if key}
-    with torch.enable_grad(), _outputs_of(modules) as outputs:
+    with torch.enable_grad(), outputs_of(modules) as outputs:
         scores = classifier(images)
         best = scores[:, :NUM_CLASSES].max(1).values.sum()
     layers = {key: spatial_layer(key, modules[key], output) for key, output in outputs.items()}
@@ -106,7 +106,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
 
 
 @contextmanager
-def _outputs_of(modules: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
+def outputs_of(modules: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
     """What the modules give while the block runs, in the order in which they finish."""
     outputs: dict[str, Any] = {}
 
