@@ -7,6 +7,10 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST),
@@ -44,6 +48,15 @@ def reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = text.strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a schema refuses, after the place where it stands."""
+    first = error.errors(include_url=False)[0]
+    steps = [str(step)[:40] for step in first["loc"]]
+    place = ".".join(step for step in steps if not step.startswith(("list[", "constrained")))  # pydantic's own words
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
 
 
 @contextmanager
