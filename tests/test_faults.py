@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import http.server
 import json
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from small_server import serving
 from trial_study import PROFILE, furnished
 
 from in9.data.build import build
@@ -186,28 +185,11 @@ def test_export(tmp_path: Path, dataset: Dataset, forgetful: None) -> None:
     assert killed_at_each_write(action, tmp_path, step=67) >= 4
 
 
-@pytest.fixture
-def server() -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
-            self.end_headers()
-            self.wfile.write(CONTENT)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{serving.server_port}/file"
-        serving.shutdown()
-
-
-def test_fetch(tmp_path: Path, server: str, forgetful: None) -> None:
+def test_fetch(tmp_path: Path, forgetful: None) -> None:
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    with serving({"/file": CONTENT}) as server:
 
-    def action(folder: Path) -> None:
-        fetch(server, folder / "file", checksum, progress=False)
+        def action(folder: Path) -> None:
+            fetch(f"{server.address}/file", folder / "file", checksum, progress=False)
 
-    assert killed_at_each_write(action, tmp_path) >= 2
+        assert killed_at_each_write(action, tmp_path) >= 2

@@ -7,6 +7,10 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST),
@@ -29,9 +33,14 @@ class In9Error(Exception):
 def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
     """The error for a name that does not exist, with the nearest name and the whole list of those that do."""
     names = sorted(choices)
-    near = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(value), names)
     return In9Error(f"There is no {what} {str(value)!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def did_you_mean(value: str, names: Iterable[str]) -> str:
+    """The question after a name that does not exist, with a space before it; empty if no name is near."""
+    near = difflib.get_close_matches(value, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def reason(error: BaseException) -> str:
@@ -39,6 +48,15 @@ def reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = text.strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a schema refuses, after the place where it stands."""
+    first = error.errors(include_url=False)[0]
+    steps = [str(step)[:40] for step in first["loc"]]
+    place = ".".join(step for step in steps if not step.startswith(("list[", "constrained")))  # pydantic's own words
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import io
 import tarfile
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from small_server import Handler, serving
 
 from in9.data.downloads import FETCHABLE, fetch_released
 from in9.data.export import export
@@ -25,53 +25,10 @@ MD5, SHA = (f"{kind}:{hashlib.new(kind, CONTENT).hexdigest()}" for kind in ("md5
 OFFLINE = "http://127.0.0.1:9/data.zip"
 
 
-class Server(ThreadingHTTPServer):
-    """A web server on this machine; its attributes say what it has and how it behaves."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = {"/data.zip": CONTENT}
-        self.ranges, self.tag, self.cut, self.length = True, '"one"', None, True
-        self.asked: list[str | None] = []  # the Range of every request
-        self.address = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self):
-        server, content = self.server, self.server.files.get(self.path)
-        wanted = self.headers["Range"]
-        server.asked.append(wanted)
-        if content is None:
-            return self.send_error(404)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
-        if start and start >= len(content):
-            return self.send_error(416)
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        if server.tag:
-            self.send_header("ETag", server.tag)
-        if server.length:
-            self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        self.wfile.write(content[start : server.cut])
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
-def server(monkeypatch):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    with Server() as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+def server():
+    with serving({"/data.zip": CONTENT}) as http:
         yield http
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_server import serving
 
 from in9.data import photographs
 from in9.data.boxes import bounds, strip
@@ -25,29 +23,12 @@ from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, label_of_wnid
 OFFLINE = "http://127.0.0.1:9"
 
 
-class Handler(SimpleHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
-def server(monkeypatch, originals):
-    """A web server that has the photographs below /images; ``asked`` lists what it was asked for."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    handler = partial(Handler, directory=str(originals.folder.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        http.asked = []
-        http.address = f"http://127.0.0.1:{http.server_port}/images"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+def server(originals):
+    """A web server that has the photographs below /images; ``paths`` lists what it was asked for."""
+    with serving({f"/images/{path.name}": path.read_bytes() for path in originals.folder.iterdir()}) as http:
+        http.address += "/images"
         yield http
-        http.shutdown()
-        thread.join()
 
 
 class Originals:
@@ -138,10 +119,10 @@ def test_fetch_and_fetch_again(server, originals, tmp_path):
     credits = (folder / "CREDITS.md").read_text(encoding="utf-8")
     assert "[A\\_dog \\[x\\]](https://example.org/dog) | CC BY 2.0" in credits and credits.count("example.org") == 9
     assert "https://creativecommons.org/licenses/by/2.0/" in credits
-    assert len(server.asked) == 9
+    assert len(server.paths) == 9
     (folder / "fish.png").unlink()
     again = fetch_photographs(folder, server.address, progress=False, photographs=originals.list)
-    assert server.asked[9:] == ["/images/fish.png"], "only what is missing is fetched"
+    assert server.paths[9:] == ["/images/fish.png"], "only what is missing is fetched"
     assert again == fetched
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import threading
-import time
 from pathlib import Path
 
+from small_server import serving
 from two_at_once import run_two
 
 from in9.data.dataset import Dataset
@@ -70,25 +68,9 @@ def test_exports(dataset: Dataset, tmp_path: Path) -> None:
 
 def test_downloads(tmp_path: Path) -> None:
     content = bytes(range(256)) * 200
-    sent = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            sent.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            for start in range(0, len(content), 10000):
-                self.wfile.write(content[start : start + 10000])
-                time.sleep(0.01)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        assert both("fetch", f"http://127.0.0.1:{server.server_port}/a", tmp_path, checksum) == 2 * [ROUNDS * ["wrote"]]
-        server.shutdown()
-    assert names(tmp_path) == set(map(str, range(ROUNDS))) and len(sent) == ROUNDS
+    checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with serving({"/a": content}) as server:
+        server.pause = 0.01
+        assert both("fetch", f"{server.address}/a", tmp_path, checksum) == 2 * [ROUNDS * ["wrote"]]
+    assert names(tmp_path) == set(map(str, range(ROUNDS))) and len(server.paths) == ROUNDS
     assert all(path.read_bytes() == content for path in tmp_path.iterdir())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from in9.data.released import Released
+from in9.data.released import MASKS, Released
 from in9.data.variants import MIXED
 from in9.errors import In9Error, reason
 
@@ -44,7 +44,7 @@ def recover_backgrounds(released: Released, progress: bool = False) -> pd.DataFr
     if not tests:
         raise In9Error(f"{released.folder} has no mixed images; looked for {', '.join(MIXED)}.")
     names = released.ids("only_bg_t")
-    masks = {test: released.rows("fg_mask", released.ids(test)) for test in tests}
+    masks = {test: released.rows(MASKS, released.ids(test)) for test in tests}
     originals = {test: released.rows("original", released.ids(test)) for test in tests}
     backgrounds = released.images("only_bg_t", range(len(names)))
     features = _cells(backgrounds).reshape(len(names), -1)

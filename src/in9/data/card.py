@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from in9.data.backgrounds import BACKGROUND_COLUMNS
 from in9.data.dataset import Dataset
 from in9.data.published import MASKS_FILE
 from in9.data.released import BACKGROUNDS, MASKS
@@ -154,7 +155,7 @@ def _croissant(folder: Path, shown: list[str], dataset: Dataset) -> dict[str, An
             "name": "backgrounds",
             "field": [
                 _field(f"backgrounds/{column}", "sc:Text", {"fileObject": BACKGROUNDS}, {"column": column})
-                for column in ("test", "id", "background")
+                for column in BACKGROUND_COLUMNS
             ],
         },
     ]

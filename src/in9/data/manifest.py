@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from in9.errors import first_problem
 from in9.taxonomy import CLASS_NAMES
 
 ARRAYS = ("images.npy", "masks.npy", "tiles.npy")
@@ -59,13 +60,7 @@ def problem_of(content: Mapping[str, Any]) -> str:
     try:
         _Manifest.model_validate(content)
     except ValidationError as error:
-        first, *more = error.errors(include_url=False)
-        lacking = [
-            str(each["loc"][0]) for each in (first, *more) if each["type"] == "missing" and len(each["loc"]) == 1
-        ]
-        if lacking:
-            return f"it lacks {', '.join(lacking)}"
-        place = ".".join(str(step)[:40] for step in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {said}" if place else said
+        missing = (each["loc"] for each in error.errors() if each["type"] == "missing")
+        lacking = [str(place[0]) for place in missing if len(place) == 1]
+        return f"it lacks {', '.join(lacking)}" if lacking else first_problem(error)
     return ""

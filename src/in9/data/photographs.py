@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -199,7 +199,11 @@ class Illustrations:
         return rows[0]
 
     def pool(self) -> Pool:
-        """All images as a pool, from which ``in9.data.variants.compose`` makes the eight variants."""
+        """All images as a pool, from which ``in9.data.variants.compose`` makes the eight variants; made once."""
+        return self._pool
+
+    @cached_property
+    def _pool(self) -> Pool:
         images = torch.from_numpy(self.images).permute(0, 3, 1, 2).contiguous()
         boxes = torch.from_numpy(self.boxes)
         return Pool(

@@ -178,11 +178,11 @@ class Released:
 
     def _rows(self, kind: str, ids: Sequence[str]) -> list[int]:
         """Where the files of these ids of the originals stand among those of a kind; there must be no others."""
-        row_of = {id_: row for row, id_ in enumerate(self.ids(kind))}
-        for missing in sorted(set(ids) ^ set(row_of)):
-            has, lacks = ("original", kind) if missing not in row_of else (kind, "original")
+        present = set(self.ids(kind))
+        for missing in sorted(set(ids) ^ present):
+            has, lacks = ("original", kind) if missing not in present else (kind, "original")
             raise In9Error(f"{missing} in {self.folder} has a file under {has} but none under {lacks}.")
-        return [row_of[id_] for id_ in ids]
+        return self.rows(kind, ids)
 
     def _image(self, name: str) -> np.ndarray:
         """One image: uint8 [height, width, 3]."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from in9.files import without_defaults
 from in9.seeds import digest
 
 ATTEMPTS = 11
@@ -80,8 +81,7 @@ class Rules:
 
     def settings(self) -> dict[str, Any]:
         """Plain JSON values; attempts are left out at their default, as in files older than they are."""
-        settings = asdict(self)
-        return settings if self.attempts != ATTEMPTS else {"train": settings["train"], "test": settings["test"]}
+        return without_defaults(asdict(self), {"attempts": ATTEMPTS})
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from in9.errors import first_problem
 from in9.evaluation.results import RESULTS, Amount, Part, like
 from in9.files import LONGEST_TEXT, check_plain
 
@@ -55,10 +56,7 @@ def problem_of(content: Mapping[str, Any]) -> str:
             _Scorable.model_validate(envelope.settings.get("model"), strict=True)
         RESULTS[envelope.kind].model_validate(envelope.results)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"] if not str(step).startswith(("list[", "constrained")))
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {said}" if place else said
+        return first_problem(error)
     except ValueError as error:
         return str(error)
     return ""

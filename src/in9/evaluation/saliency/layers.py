@@ -9,7 +9,6 @@ output are not read.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from in9.errors import In9Error
+from in9.errors import In9Error, did_you_mean
 from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import Classifier
 
@@ -76,7 +75,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
     """
     called = called or type(classifier.network).__name__
     modules = {key: module for key, module in classifier.network.named_modules() if key}
-    with torch.enable_grad(), _outputs_of(modules) as outputs:
+    with torch.enable_grad(), outputs_of(modules) as outputs:
         scores = classifier(images)
         best = scores[:, :NUM_CLASSES].max(1).values.sum()
     layers = {key: spatial_layer(key, modules[key], output) for key, output in outputs.items()}
@@ -91,9 +90,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
         if layer := places.get(name):
             return layer
         what = "has no places in its output" if name in modules else "does not exist"
-        near = difflib.get_close_matches(name, places, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        last = ", ".join(usual[-LISTED_LAYERS:])
+        hint, last = did_you_mean(name, places), ", ".join(usual[-LISTED_LAYERS:])
         raise In9Error(f"The layer {name!r} of {called} {what}.{hint} The last that will do, in order, are: {last}.")
     for key in reversed(usual):
         layer, output = places[key], outputs[key]
@@ -109,7 +106,7 @@ def find_layer(classifier: Classifier, images: Tensor, name: str | None = None, 
 
 
 @contextmanager
-def _outputs_of(modules: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
+def outputs_of(modules: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
     """What the modules give while the block runs, in the order in which they finish."""
     outputs: dict[str, Any] = {}
 

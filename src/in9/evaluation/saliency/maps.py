@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from in9.errors import In9Error, unknown
 from in9.evaluation.predictions import exact_convolutions
-from in9.evaluation.saliency.layers import SpatialLayer
+from in9.evaluation.saliency.layers import SpatialLayer, outputs_of
 from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import Classifier, Framing, SmallResNet
 
@@ -151,12 +151,7 @@ def map_side(classifier: Classifier, image: Tensor, method: str) -> int:
     """How many pixels a side a method's map has before it is enlarged; ``image`` is [1, 3, S, S]."""
     if method == "gradient":
         return image.shape[-1]
-    sides: list[int] = []
     layer = target_layer(classifier, method == "gradcam_finer")
-    handle = layer.register_forward_hook(lambda module, inputs, output: sides.append(output.shape[-1]))
-    try:
-        with torch.no_grad(), _undisturbed(classifier):
-            classifier(image)
-    finally:
-        handle.remove()
-    return sides[0]
+    with torch.no_grad(), _undisturbed(classifier), outputs_of({method: layer}) as outputs:
+        classifier(image)
+    return int(outputs[method].shape[-1])
