@@ -28,7 +28,7 @@ from in9.evaluation.saliency.scores import EXPLAINED_CLASSES, scores_of_maps
 from in9.plots import pictures, style
 from in9.scoring.load import ScorableModel
 from in9.scoring.score import score_record
-from in9.scoring.test_images import DatasetImages, TestImages
+from in9.scoring.test_images import TestImages
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
 from in9.training.networks import Classifier
 
@@ -139,19 +139,12 @@ class _Shown:
     ) -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
         """Images uint8 [B, 3, S, S], classes int64 [B] and masks bool [B, S, S], at most ``size`` at a time."""
         start = 0
-        for batch in self.images.batches(self.test, size):
-            rows = self.rows[(self.rows >= start) & (self.rows < start + len(batch))]
-            if len(rows):
-                labels = torch.from_numpy(self.images.labels(self.test)[rows]).to(batch.device)
-                yield batch[rows - start].contiguous(), labels, self._masks(rows)
-                after(len(rows))
-            start += len(batch)
-
-    def _masks(self, rows: np.ndarray) -> np.ndarray:
-        if isinstance(self.images, DatasetImages):
-            return self.images.pool.masks[rows, 0].cpu().numpy()
-        released = self.images.released
-        return released.masks(released.rows("fg_mask", [self.images.names[row] for row in rows]))
+        for batch in self.images.batches(self.test, size, self.rows):
+            part = slice(start, start + len(batch))
+            labels = torch.from_numpy(self.labels[part]).to(batch.device)
+            yield batch.contiguous(), labels, self.images.masks(self.rows[part])
+            after(len(batch))
+            start = part.stop
 
 
 def _layer(model: ScorableModel, shown: _Shown, methods: Sequence[str], name: str | None) -> SpatialLayer | None:
