@@ -15,7 +15,7 @@ import pandas as pd
 from in9.errors import In9Error, reason
 from in9.evaluation.records import Record, from_digits, read
 from in9.experiments import paper
-from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, published_networks
+from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
 from in9.scoring.answers import ELSEWHERE
 from in9.scoring.load import PREPROCESSING_MODES, REFERENCE_MODE
 from in9.scoring.score import RESTRICTED, STRICT, Score
@@ -88,7 +88,6 @@ def of_scores(scores: Iterable[Score], source: str, networks: pd.DataFrame, know
 def of_the_paper() -> pd.DataFrame:
     """Rows of the networks in the paper's table 2, which prints no intervals."""
     table = paper.table("models").pivot(index=["model", "training"], columns="test", values="accuracy").reset_index()
-    images = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item()
     return table.assign(
         model=table["model"].map(lambda name: paper.network_names().get(name, name)),
         family="CNN",
@@ -97,7 +96,7 @@ def of_the_paper() -> pd.DataFrame:
         rule=[STRICT if training == "imagenet" else NINE_OUTPUTS for training in table["training"]],
         preprocessing=REFERENCE_MODE,
         test_images=AUTHORS_TEST_SET,
-        images=images,
+        images=images_of_the_paper(),
         source=f"paper, {TABLE2}",
     ).reindex(columns=[*FACTS, *NUMBERS])
 
