@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from in9.errors import In9Error, reason
-from in9.evaluation.records import Record, from_digits, read
+from in9.evaluation.records import Record, Store, from_digits
 from in9.experiments import paper
 from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
 from in9.scoring.answers import ELSEWHERE
@@ -47,7 +47,7 @@ def rows(workspace: Workspace) -> pd.DataFrame:
     places = {SUBMITTED: home, SCORED: workspace.committed / "pretrained", LOCAL: workspace.scores}
     parts = []
     for source, folder in places.items():
-        records = [read(path) for path in sorted(folder.glob(f"{Score.kind}_*.json"))]
+        records = Store(folder).all(Score.kind)
         if source == SUBMITTED:
             for record in records:
                 check(record, known)
