@@ -27,6 +27,7 @@ from in9.evaluation.saliency.maps import METHODS_FOR_ANY, saliency_maps
 from in9.evaluation.saliency.scores import EXPLAINED_CLASSES, scores_of_maps
 from in9.plots import pictures, style
 from in9.scoring.load import ScorableModel
+from in9.scoring.report import interval
 from in9.scoring.score import score_record
 from in9.scoring.test_images import TestImages
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
@@ -195,11 +196,11 @@ def saliency_text(score: SaliencyScore) -> str:
     for method, rows in table.groupby("method", sort=False):
         values = rows.set_index("measure")
         measures = ("mass", "mass_centred", "pointing", "pointing_centred")
-        intervals = "".join(f"{_percent(values.loc[measure]):<22}" for measure in measures)
+        intervals = "".join(f"{interval(values.loc[measure]):<22}" for measure in measures)
         lines.append(f"{METHOD_TITLES[str(method)]:<16}{rows['images'].iloc[0]:>7}  {intervals}".rstrip())
     area = table.query("measure == 'area'").iloc[0]
     empty = {METHOD_TITLES[row.method]: row.empty for row in table.query("measure == 'area'").itertuples() if row.empty}
-    lines += ["", f"A map that says nothing gets the object's area, {_percent(area).strip()} %, in mass and pointing."]
+    lines += ["", f"A map that says nothing gets the object's area, {interval(area).strip()} %, in mass and pointing."]
     if empty:
         lines.append(f"Maps that are zero: {', '.join(f'{count} by {name}' for name, count in empty.items())}.")
     lines += [
@@ -207,10 +208,6 @@ def saliency_text(score: SaliencyScore) -> str:
         "are both near the middle. In square brackets: 95 % intervals, each class counting the same.",
     ]
     return "\n".join(lines)
-
-
-def _percent(row: pd.Series) -> str:
-    return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
 def gallery(model: ScorableModel, images: TestImages, score: SaliencyScore) -> Figure:
