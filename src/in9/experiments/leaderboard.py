@@ -18,7 +18,7 @@ from in9.experiments import paper
 from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
 from in9.scoring.answers import ELSEWHERE
 from in9.scoring.load import PREPROCESSING_MODES, REFERENCE_MODE
-from in9.scoring.score import RESTRICTED, STRICT, Score
+from in9.scoring.score import LONGEST_NAME, RESTRICTED, STRICT, Score, is_name
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.recipe import IN9L
@@ -29,7 +29,6 @@ NUMBERS = ["imagenet", "original", "only_bg_t", "mixed_same", "mixed_rand", GAP,
 NOT_STATED = "not stated"
 NINE_OUTPUTS = "nine outputs"
 SUBMITTED, SCORED, LOCAL = "submitted", "this project", "this machine"
-LONGEST = 100  # characters of a name
 AUTHORS_TEST_SET = "the authors' test set"
 NEEDED_TESTS = ("original", "mixed_same", "mixed_rand")
 _TRAINED_ON = {"imagenet": "ImageNet-1k", "in9l": "IN-9L"}
@@ -130,8 +129,8 @@ def _problem(record: Record, known: pd.DataFrame) -> str:
     if not all(isinstance(facts, dict) for facts in (model, data)) or "source" not in data:
         return "its settings do not say of which network and data it is"
     name, top1, outputs = model.get("name"), model.get("imagenet_top1"), model.get("outputs")
-    if not (isinstance(name, str) and name.strip() and len(name) <= LONGEST and name.isprintable()):
-        return f"its network needs a name of 1 to {LONGEST} characters that can be printed, not {name!r}"
+    if not is_name(name):
+        return f"its network needs a name of 1 to {LONGEST_NAME} characters that can be printed, not {name!r}"
     if top1 is not None and not (isinstance(top1, int | float) and 0 <= top1 <= 100):
         return f"its accuracy on ImageNet is {top1!r}, not a number from 0 to 100 (%)"
     if outputs is not None and type(outputs) is not int:

@@ -36,6 +36,8 @@ from in9.training.loop import pick_device
 from in9.training.recipe import IN9L
 
 STRICT, RESTRICTED = SCORING_RULES = ("strict", "restricted")
+LONGEST_NAME = 100
+"""Characters of a classifier's name: a record's file is named after it."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,11 @@ def _score_of_answers(file: Answers, images: TestImages, tests: Sequence[str]) -
     ids = {test: images.ids(test) for test in answers.rows}
     record = score_record(Score.kind, file.facts, images, settings, results, 0)
     return Score(record, {test: tuple(ids[test][row] for row in rows) for test, rows in answers.rows.items()})
+
+
+def is_name(name: object) -> bool:
+    """Whether tables can call a classifier so."""
+    return isinstance(name, str) and bool(name.strip()) and len(name) <= LONGEST_NAME and name.isprintable()
 
 
 @torch.inference_mode()
