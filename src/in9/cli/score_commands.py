@@ -165,9 +165,8 @@ def evaluate(
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
-    targets, inputs = ([head], []) if probe else ([], [head])
-    inputs += [weights, class_map, backgrounds, Path(model) if is_answers(model) else None]
-    report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=inputs)
+    given = (weights, class_map, backgrounds, None if probe else head, Path(model) if is_answers(model) else None)
+    report.check_targets(json_, csv, figure, head if probe else None, folder=store.folder, inputs=given)
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip
@@ -215,8 +214,8 @@ def challenge(
     workspace = find_workspace()
     store, states = Store(workspace.scores), workspace.runs / "challenges"
     report.check_targets(folder=states)
-    targets, inputs = ([head], []) if probe else ([], [head])
-    report.check_targets(json_, *targets, folder=store.folder, inputs=(weights, class_map, *inputs))
+    given = (weights, class_map, None if probe else head)
+    report.check_targets(json_, head if probe else None, folder=store.folder, inputs=given)
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip
