@@ -59,9 +59,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_numbers_are_those_of_the_maps(
-    model: ScorableModel, network: Classifier, dataset: Dataset, score: SaliencyScore
-) -> None:
+def test_the_numbers_are_those_of_the_maps(network: Classifier, dataset: Dataset, score: SaliencyScore) -> None:
     pool = load_pool(dataset, "test")
     layer = find_layer(network, pool.images[:2])
     assert score.methods == METHODS_FOR_ANY and score.layer is not None and score.layer.name == layer.name
@@ -112,9 +110,7 @@ def test_the_text_says_the_layer_and_what_the_numbers_mean(score: SaliencyScore)
     assert all(word in text for word in ("Grad-CAM", "HiResCAM", "input gradient", "Beyond centrality"))
 
 
-def test_the_gallery_has_a_row_for_each_class(
-    model: ScorableModel, dataset: Dataset, score: SaliencyScore, tmp_path: Path
-) -> None:
+def test_the_gallery_has_a_row_for_each_class(model: ScorableModel, dataset: Dataset, score: SaliencyScore) -> None:
     figure = gallery(model, open_test_images(dataset), score)
     assert len(figure.axes) == 9 * 4
     labels = [axes.get_ylabel() for axes in figure.axes[::4]]

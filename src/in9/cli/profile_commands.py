@@ -46,18 +46,18 @@ def book(
             f"The images of profile {chosen.name!r} are synthetic, and the book's numbers come from photographs: take "
             f"tiny, light or paper. `in9 measure --profile {chosen.option}` measures this one."
         )
-    study = study_of(chosen, measure=False, engine=engine)  # judges the claims; whatever is missing is measured before
-    if not measure and not has_records(study):
-        find_chapters(study.workspace.root, only or ())  # a folder that is no project has no records either
-        raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
+    if measure:  # the study judges the claims; whatever is missing is measured before
+        study = Study(changed(chosen, parameters), compute=False, engine=engine)
+    else:
+        study = study_of(chosen, measure=False, engine=engine)
+        if not has_records(study):
+            find_chapters(study.workspace.root, only or ())  # a folder that is no project has no records either
+            raise In9Error(f"There are no records of profile {chosen.name!r} yet; with --measure they are made here.")
 
     def prepare(chapters: Sequence[str]) -> None:
         device = parameters.get("device", "auto")
-        measure_experiments(Study(asked, device=device, engine=engine), experiments_of(chapters), say=typer.echo)
+        measure_experiments(Study(study.profile, device=device, engine=engine), experiments_of(chapters), typer.echo)
 
-    if measure:
-        asked = changed(chosen, parameters)
-        study = Study(asked, compute=False, engine=engine)
     run_book(
         chosen,
         only=only or (),

@@ -50,7 +50,6 @@ JSON = Annotated[Path | None, typer.Option("--json", help="Write the record and 
 
 OPTION_NAMES = {"options": "set", "class_map": "map"}
 """The options of the command line that are called otherwise in the package."""
-LONGEST_NAME = 100  # a record's file is named after it
 
 
 def _scored(
@@ -74,11 +73,12 @@ def _scored(
     from in9.data.dataset import Dataset
     from in9.scoring.answers import is_answers, read_answers
     from in9.scoring.load import load_model
+    from in9.scoring.score import LONGEST_NAME, is_name
     from in9.scoring.test_images import DatasetImages, open_test_images
     from in9.study.workspace import find_workspace
     from in9.training.loop import pick_device
 
-    if name is not None and not (name.strip() and len(name) <= LONGEST_NAME and name.isprintable()):
+    if name is not None and not is_name(name):
         raise In9Error(f"--name must be of 1 to {LONGEST_NAME} characters that can be printed, not {name!r}.")
     if top1 is not None and not 0 <= top1 <= 100:
         raise In9Error(f"--top1 must be an accuracy from 0 to 100 (%), not {top1:g}.")
@@ -165,9 +165,8 @@ def evaluate(
 
     report.check_figure(figure)
     store = Store(find_workspace().scores)
-    targets, inputs = ([head], []) if probe else ([], [head])
-    inputs += [weights, class_map, backgrounds, Path(model) if is_answers(model) else None]
-    report.check_targets(json_, csv, figure, *targets, folder=store.folder, inputs=inputs)
+    given = (weights, class_map, backgrounds, None if probe else head, Path(model) if is_answers(model) else None)
+    report.check_targets(json_, csv, figure, head if probe else None, folder=store.folder, inputs=given)
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip
@@ -215,8 +214,8 @@ def challenge(
     workspace = find_workspace()
     store, states = Store(workspace.scores), workspace.runs / "challenges"
     report.check_targets(folder=states)
-    targets, inputs = ([head], []) if probe else ([], [head])
-    report.check_targets(json_, *targets, folder=store.folder, inputs=(weights, class_map, *inputs))
+    given = (weights, class_map, None if probe else head)
+    report.check_targets(json_, head if probe else None, folder=store.folder, inputs=given)
     chosen, images = _scored(name, model, data, split, 0, device, top1, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip

@@ -159,11 +159,16 @@ def published() -> pd.DataFrame:
     top1 = newer[newer["training"] == "supervised_in1k"].set_index("model")["imagenet"]
     readme = readme.assign(imagenet=readme["model"].map(top1))
     table2 = table2.assign(imagenet=table2["model"].map(table2.query("test == 'imagenet'").set_index("model")["value"]))
-    tests = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item()
-    tables = [table2.query("test != 'imagenet'").assign(images=tests), readme.assign(images=tests), newer]
-    frame = pd.concat(tables, ignore_index=True).dropna(subset="imagenet").assign(low=np.nan, high=np.nan)
+    older = pd.concat([table2.query("test != 'imagenet'"), readme]).assign(images=images_of_the_paper())
+    frame = pd.concat([older, newer], ignore_index=True).dropna(subset="imagenet").assign(low=np.nan, high=np.nan)
     frame["model"] = frame["model"].map(paper.network_names()) + frame["training"].map(TRAINING_NAMES).fillna("")
     return frame[COLUMNS]
+
+
+def images_of_the_paper() -> int:
+    """How many images each of the paper's test sets has."""
+    sizes = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")
+    return int(sizes["value"].item())
 
 
 def published_networks() -> pd.DataFrame:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from in9.errors import In9Error, reason
-from in9.evaluation.records import Record, from_digits, read
+from in9.evaluation.records import Record, Store, from_digits
 from in9.experiments import paper
-from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, published_networks
+from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
 from in9.scoring.answers import ELSEWHERE
 from in9.scoring.load import PREPROCESSING_MODES, REFERENCE_MODE
-from in9.scoring.score import RESTRICTED, STRICT, Score
+from in9.scoring.score import LONGEST_NAME, RESTRICTED, STRICT, Score, is_name
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.recipe import IN9L
@@ -29,7 +29,6 @@ NUMBERS = ["imagenet", "original", "only_bg_t", "mixed_same", "mixed_rand", GAP,
 NOT_STATED = "not stated"
 NINE_OUTPUTS = "nine outputs"
 SUBMITTED, SCORED, LOCAL = "submitted", "this project", "this machine"
-LONGEST = 100  # characters of a name
 AUTHORS_TEST_SET = "the authors' test set"
 NEEDED_TESTS = ("original", "mixed_same", "mixed_rand")
 _TRAINED_ON = {"imagenet": "ImageNet-1k", "in9l": "IN-9L"}
@@ -47,7 +46,7 @@ def rows(workspace: Workspace) -> pd.DataFrame:
     places = {SUBMITTED: home, SCORED: workspace.committed / "pretrained", LOCAL: workspace.scores}
     parts = []
     for source, folder in places.items():
-        records = [read(path) for path in sorted(folder.glob(f"{Score.kind}_*.json"))]
+        records = Store(folder).all(Score.kind)
         if source == SUBMITTED:
             for record in records:
                 check(record, known)
@@ -88,7 +87,6 @@ def of_scores(scores: Iterable[Score], source: str, networks: pd.DataFrame, know
 def of_the_paper() -> pd.DataFrame:
     """Rows of the networks in the paper's table 2, which prints no intervals."""
     table = paper.table("models").pivot(index=["model", "training"], columns="test", values="accuracy").reset_index()
-    images = paper.table("sizes").query("data == 'in9' and split == 'test' and measure == 'images'")["value"].item()
     return table.assign(
         model=table["model"].map(lambda name: paper.network_names().get(name, name)),
         family="CNN",
@@ -97,7 +95,7 @@ def of_the_paper() -> pd.DataFrame:
         rule=[STRICT if training == "imagenet" else NINE_OUTPUTS for training in table["training"]],
         preprocessing=REFERENCE_MODE,
         test_images=AUTHORS_TEST_SET,
-        images=images,
+        images=images_of_the_paper(),
         source=f"paper, {TABLE2}",
     ).reindex(columns=[*FACTS, *NUMBERS])
 
@@ -131,8 +129,8 @@ def _problem(record: Record, known: pd.DataFrame) -> str:
     if not all(isinstance(facts, dict) for facts in (model, data)) or "source" not in data:
         return "its settings do not say of which network and data it is"
     name, top1, outputs = model.get("name"), model.get("imagenet_top1"), model.get("outputs")
-    if not (isinstance(name, str) and name.strip() and len(name) <= LONGEST and name.isprintable()):
-        return f"its network needs a name of 1 to {LONGEST} characters that can be printed, not {name!r}"
+    if not is_name(name):
+        return f"its network needs a name of 1 to {LONGEST_NAME} characters that can be printed, not {name!r}"
     if top1 is not None and not (isinstance(top1, int | float) and 0 <= top1 <= 100):
         return f"its accuracy on ImageNet is {top1!r}, not a number from 0 to 100 (%)"
     if outputs is not None and type(outputs) is not int:

@@ -17,6 +17,7 @@ from in9.data.released import BACKGROUNDS, FOLDERS, RECOVERED
 from in9.data.variants import MIXED, draw_backgrounds
 from in9.errors import In9Error
 from in9.evaluation import estimates
+from in9.scoring.report import interval
 from in9.scoring.score import Score
 from in9.scoring.test_images import DatasetImages, TestImages
 from in9.taxonomy import TITLES, UNMAPPED
@@ -95,6 +96,5 @@ def background_text(table: pd.DataFrame) -> str:
         return ""
     lines = ["", "Answers the background's class, % of the images whose background is of another class:", ""]
     for row in table.to_dict("records"):
-        interval = f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
-        lines.append(f"{TITLES[row['test']]:<16}{row['images']:>7}  {interval:<22}{row['rule']}")
+        lines.append(f"{TITLES[row['test']]:<16}{row['images']:>7}  {interval(row):<22}{row['rule']}")
     return "\n".join(lines) + "\n"

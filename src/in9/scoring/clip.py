@@ -8,7 +8,6 @@ JSON file has ``names``, nine or a thousand in the order of the classes, or ``te
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
-from in9.files import hash_of_file
+from in9.files import hash_of_file, read_json
 from in9.scoring.cache import kept_array
 from in9.scoring.weights import (
     LoadedNetwork,
@@ -186,7 +185,7 @@ def read_prompts(prompts: str) -> Prompts:
     if not path.is_file():
         raise unknown("file of prompts or prompts", prompts, PROMPTS)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise In9Error(f"The prompts {path} cannot be read as JSON ({reason(error)}).") from error
     if not isinstance(content, dict) or not content or content.keys() - {"names", "templates"}:

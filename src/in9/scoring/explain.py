@@ -27,8 +27,9 @@ from in9.evaluation.saliency.maps import METHODS_FOR_ANY, saliency_maps
 from in9.evaluation.saliency.scores import EXPLAINED_CLASSES, scores_of_maps
 from in9.plots import pictures, style
 from in9.scoring.load import ScorableModel
+from in9.scoring.report import interval
 from in9.scoring.score import score_record
-from in9.scoring.test_images import DatasetImages, TestImages
+from in9.scoring.test_images import TestImages
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, TITLES
 from in9.training.networks import Classifier
 
@@ -139,19 +140,12 @@ class _Shown:
     ) -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
         """Images uint8 [B, 3, S, S], classes int64 [B] and masks bool [B, S, S], at most ``size`` at a time."""
         start = 0
-        for batch in self.images.batches(self.test, size):
-            rows = self.rows[(self.rows >= start) & (self.rows < start + len(batch))]
-            if len(rows):
-                labels = torch.from_numpy(self.images.labels(self.test)[rows]).to(batch.device)
-                yield batch[rows - start].contiguous(), labels, self._masks(rows)
-                after(len(rows))
-            start += len(batch)
-
-    def _masks(self, rows: np.ndarray) -> np.ndarray:
-        if isinstance(self.images, DatasetImages):
-            return self.images.pool.masks[rows, 0].cpu().numpy()
-        released = self.images.released
-        return released.masks(released.rows("fg_mask", [self.images.names[row] for row in rows]))
+        for batch in self.images.batches(self.test, size, self.rows):
+            part = slice(start, start + len(batch))
+            labels = torch.from_numpy(self.labels[part]).to(batch.device)
+            yield batch.contiguous(), labels, self.images.masks(self.rows[part])
+            after(len(batch))
+            start = part.stop
 
 
 def _layer(model: ScorableModel, shown: _Shown, methods: Sequence[str], name: str | None) -> SpatialLayer | None:
@@ -202,11 +196,11 @@ def saliency_text(score: SaliencyScore) -> str:
     for method, rows in table.groupby("method", sort=False):
         values = rows.set_index("measure")
         measures = ("mass", "mass_centred", "pointing", "pointing_centred")
-        intervals = "".join(f"{_percent(values.loc[measure]):<22}" for measure in measures)
+        intervals = "".join(f"{interval(values.loc[measure]):<22}" for measure in measures)
         lines.append(f"{METHOD_TITLES[str(method)]:<16}{rows['images'].iloc[0]:>7}  {intervals}".rstrip())
     area = table.query("measure == 'area'").iloc[0]
     empty = {METHOD_TITLES[row.method]: row.empty for row in table.query("measure == 'area'").itertuples() if row.empty}
-    lines += ["", f"A map that says nothing gets the object's area, {_percent(area).strip()} %, in mass and pointing."]
+    lines += ["", f"A map that says nothing gets the object's area, {interval(area).strip()} %, in mass and pointing."]
     if empty:
         lines.append(f"Maps that are zero: {', '.join(f'{count} by {name}' for name, count in empty.items())}.")
     lines += [
@@ -214,10 +208,6 @@ def saliency_text(score: SaliencyScore) -> str:
         "are both near the middle. In square brackets: 95 % intervals, each class counting the same.",
     ]
     return "\n".join(lines)
-
-
-def _percent(row: pd.Series) -> str:
-    return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
 def gallery(model: ScorableModel, images: TestImages, score: SaliencyScore) -> Figure:

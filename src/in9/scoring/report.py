@@ -40,7 +40,7 @@ def text(score: Score, among: pd.DataFrame) -> str:
     rules = "".join(f"{rule:<22}" for rule in score.rules)
     lines = [_heading(score), "", f"{'%':<16}{'images':>7}  {rules}all images alike"]
     for test, rows in score.table().groupby("test", sort=False):
-        intervals = "".join(f"{_interval(row):<22}" for row in rows.to_dict("records"))
+        intervals = "".join(f"{interval(row):<22}" for row in rows.to_dict("records"))
         shares = " / ".join(f"{share:.1f}" for share in rows["share"])
         lines.append(f"{ROW_TITLES[str(test)]:<16}{rows['images'].iloc[0]:>7}  {intervals}{shares}")
     lines += ["", "In square brackets: 95 % intervals, each class counting the same; that of BG-Gap is paired."]
@@ -62,7 +62,7 @@ def challenge_text(score: ChallengeScore) -> str:
     """The challenge for a terminal."""
     lines = [_heading(score), "", f"{'%':<26}{'each class the same':<24}all images alike"]
     for row in score.table().to_dict("records"):
-        lines.append(f"{row['measure']:<26}{_interval(row):<24}{row['share']:.1f}")
+        lines.append(f"{row['measure']:<26}{interval(row):<24}{row['share']:.1f}")
     pairs, composites = score.record.results["pairs"], score.record.results["composites"]
     sizes = f"{len(score.labels):,} foregrounds x {score.backgrounds:,} backgrounds"
     lines += [
@@ -104,7 +104,8 @@ def _missing(score: Score) -> list[str]:
     ]
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def interval(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Value, low and high of a row of a table, in percent or points, for a terminal."""
     return f"{row['value']:5.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 

@@ -28,7 +28,7 @@ from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
 from in9.evaluation.records import Record, predictions_of, provenance, to_digits
 from in9.files import plain
-from in9.scoring.answers import Answers, is_answers, read_answers
+from in9.scoring.answers import Answers, ImageAnswers, is_answers, read_answers
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.test_images import TestImages, open_test_images
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
@@ -36,6 +36,8 @@ from in9.training.loop import pick_device
 from in9.training.recipe import IN9L
 
 STRICT, RESTRICTED = SCORING_RULES = ("strict", "restricted")
+LONGEST_NAME = 100
+"""Characters of a classifier's name: a record's file is named after it."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def evaluate(
     if isinstance(model, str) and is_answers(model):
         model = read_answers(Path(model), name)
     if isinstance(model, Answers):
-        return _score_of_answers(model, images, tests or ())
+        return _score_of(model.to(images, tests or ()), model.facts, images, 0)
     if not isinstance(model, ScorableModel):
         model = load_model(model, name=name, image_size=images.image_size, device=images.device)
     tests = tuple(tests or images.tests)
@@ -142,23 +144,21 @@ def evaluate(
             raise unknown("test set", test, images.tests)
     started = time.monotonic()
     size = batch_size or default_batch_size(images.image_size, images.device)
-    results: dict[str, Any] = {"labels": {}, "predictions": {}}
+    strict: dict[str, np.ndarray] = {}
+    restricted: dict[str, np.ndarray] = {}
     total = sum(len(images.labels(test)) for test in tests)
     with tqdm(total=total, desc="scoring", unit="image", file=sys.stderr, disable=not progress) as bar:
         for test in tests:
-            results["labels"][IN9L if test == IN9L else "in9"] = to_digits(images.labels(test))
-            strict, restricted = predict_by_rules(model, images.batches(test, size), test, bar.update)
-            results["predictions"][test] = to_digits(strict)
-            if restricted is not None:
-                results.setdefault(RESTRICTED, {})[test] = to_digits(restricted)
+            strict[test], other = predict_by_rules(model, images.batches(test, size), test, bar.update)
+            if other is not None:
+                restricted[test] = other
     seconds = time.monotonic() - started
-    record = score_record(Score.kind, model.facts, images, {"tests": list(tests)}, results, seconds)
-    return Score(record, {test: images.ids(test) for test in tests})
+    rows = {test: np.arange(len(classes)) for test, classes in strict.items()}
+    return _score_of(ImageAnswers(rows, strict, restricted, missing={}, left_out=0), model.facts, images, seconds)
 
 
-def _score_of_answers(file: Answers, images: TestImages, tests: Sequence[str]) -> Score:
-    """The score of a classifier that ran elsewhere."""
-    answers = file.to(images, tests)
+def _score_of(answers: ImageAnswers, facts: dict[str, Any], images: TestImages, seconds: float) -> Score:
+    """The score of the answers that a classifier gave, here or elsewhere, of which ``facts`` tell."""
     labels = {
         IN9L if test == IN9L else "in9": to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()
     }
@@ -169,8 +169,13 @@ def _score_of_answers(file: Answers, images: TestImages, tests: Sequence[str]) -
     if any(answers.missing.values()):
         settings |= {"missing": answers.missing, "left_out": answers.left_out}
     ids = {test: images.ids(test) for test in answers.rows}
-    record = score_record(Score.kind, file.facts, images, settings, results, 0)
+    record = score_record(Score.kind, facts, images, settings, results, seconds)
     return Score(record, {test: tuple(ids[test][row] for row in rows) for test, rows in answers.rows.items()})
+
+
+def is_name(name: object) -> bool:
+    """Whether tables can call a classifier so."""
+    return isinstance(name, str) and bool(name.strip()) and len(name) <= LONGEST_NAME and name.isprintable()
 
 
 @torch.inference_mode()

@@ -53,18 +53,19 @@ class Replies(NamedTuple):
 def network() -> ScorableModel | None:
     """EfficientNet-Lite0, loaded once in a process; None if its package is not installed."""
     try:
-        with torch.inference_mode(False):  # whoever asks first: weights made in inference mode have no gradients
-            return load_model(NETWORK)
+        return load_model(NETWORK)
     except In9Error:
         return None
 
 
-@torch.inference_mode()
 def answers(images: np.ndarray | Tensor) -> Replies | None:
     """What EfficientNet-Lite0 says of images, uint8 [N, S, S, 3] or a tensor [N, 3, S, S]; None if it is not there."""
     model = network()
-    if model is None:
-        return None
+    return None if model is None else _replies(model, images)
+
+
+@torch.inference_mode()  # of the answers alone: weights that were loaded in it would have no gradients
+def _replies(model: ScorableModel, images: np.ndarray | Tensor) -> Replies:
     batch = images if isinstance(images, Tensor) else torch.from_numpy(images).permute(0, 3, 1, 2)
     with one_thread(), exact_convolutions():
         scores = torch.cat([model.classifier(part) for part in batch.split(8)])
@@ -137,8 +138,8 @@ def measure_pairs(illustrations: Illustrations) -> Record | None:
     if model is None:
         return None
     started, pool = time.monotonic(), illustrations.pool()
-    alone, backgrounds = _by_rule(pool.images), torch.arange(len(pool))
-    lines = [_by_rule(compose("mixed_rand", pool, row.expand(len(pool)), backgrounds)) for row in backgrounds]
+    alone, backgrounds = _by_rule(model, pool.images), torch.arange(len(pool))
+    lines = [_by_rule(model, compose("mixed_rand", pool, row.expand(len(pool)), backgrounds)) for row in backgrounds]
     results = {rule: {"alone": alone[rule], "pairs": [line[rule] for line in lines]} for rule in alone}
     return Record(
         KIND,
@@ -150,10 +151,10 @@ def measure_pairs(illustrations: Illustrations) -> Record | None:
     )
 
 
-def _by_rule(images: Tensor) -> dict[str, str]:
-    """The answers by either rule, as digits; nothing where the network is not there."""
-    answered = answers(images)
-    return {} if answered is None else {RESTRICTED: to_digits(answered.classes), STRICT: to_digits(answered.strict)}
+def _by_rule(model: ScorableModel, images: Tensor) -> dict[str, str]:
+    """The answers by either rule, as digits."""
+    replies = _replies(model, images)
+    return {RESTRICTED: to_digits(replies.classes), STRICT: to_digits(replies.strict)}
 
 
 def _settings(illustrations: Illustrations) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from in9.data import variants
 from in9.data.dataset import Dataset
-from in9.data.released import Released
+from in9.data.released import MASKS, Released
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.errors import In9Error
 from in9.training.recipe import IN9L
@@ -53,14 +53,23 @@ class DatasetImages:
         """The examples' ids, N of them."""
         return tuple(self.dataset.table["id"].to_numpy()[self._rows(test)])
 
-    def batches(self, test: str, size: int) -> Iterator[Tensor]:
-        """The images in order, uint8 [B, 3, S, S] on the device, at most ``size`` at a time."""
+    def masks(self, rows: np.ndarray) -> np.ndarray:
+        """The masks of these objects, true on the object: bool [B, S, S]."""
+        return self.pool.masks[rows, 0].cpu().numpy()
+
+    def batches(self, test: str, size: int, chosen: np.ndarray | None = None) -> Iterator[Tensor]:
+        """The images in order, uint8 [B, 3, S, S] on the device, at most ``size`` at a time.
+
+        ``chosen`` int64 are the rows of those that are wanted, by default all.
+        """
         if test == IN9L:
-            for rows in np.array_split(self._rows(test), range(size, len(self._rows(test)), size)):
+            places = self._rows(test) if chosen is None else self._rows(test)[chosen]
+            for rows in np.array_split(places, range(size, len(places), size)):
                 yield torch.from_numpy(self.dataset.images[rows]).to(self.device).permute(0, 3, 1, 2)
             return
         backgrounds = variants.draw_backgrounds(test, self.pool, self.seed)[0] if test in MIXED else None
-        for rows in torch.arange(len(self.pool), device=self.device).split(size):
+        wanted = torch.arange(len(self.pool)) if chosen is None else torch.from_numpy(chosen)
+        for rows in wanted.to(self.device).split(size):
             yield variants.compose(test, self.pool, rows, None if backgrounds is None else backgrounds[rows])
 
 
@@ -97,9 +106,13 @@ class ReleasedImages:
         """Class folder and foreground, N of them."""
         return self.names
 
-    def batches(self, test: str, size: int) -> Iterator[Tensor]:
+    def masks(self, rows: np.ndarray) -> np.ndarray:
+        """See ``DatasetImages``."""
+        return self.released.masks(self.released.rows(MASKS, [self.names[row] for row in rows]))
+
+    def batches(self, test: str, size: int, chosen: np.ndarray | None = None) -> Iterator[Tensor]:
         """See ``DatasetImages``. The next batch is decoded while the classifier works on this one."""
-        rows = self.rows[test]
+        rows = self.rows[test] if chosen is None else [self.rows[test][row] for row in chosen]
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(self.released.images, test, parts[0])
