@@ -29,7 +29,7 @@ from in9.errors import In9Error
 from in9.evaluation.records import Record, Store
 from in9.files import plain
 from in9.study import engines
-from in9.study.engines import run_in_processes, run_jobs, visible_gpus
+from in9.study.engines import run_in_processes, run_jobs, visible_gpus, workers_on
 from in9.study.jobs import DATASET, Job, evaluations, run_job
 from in9.study.study import Study
 from in9.study.workspace import Workspace
@@ -148,6 +148,8 @@ def test_visible_gpus_have_the_names_that_cuda_knows(monkeypatch: pytest.MonkeyP
     assert visible_gpus() == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-ab")
     assert visible_gpus() == ["5", "GPU-ab"]
+    assert [workers_on(torch.device(name)) for name in ("cuda", "cuda:1")] == [2, 1]
+    assert workers_on(torch.device("cpu")) == os.cpu_count()
 
 
 def which_gpu(job: Job, workspace: Workspace, device: str) -> tuple[int, str | None, str]:

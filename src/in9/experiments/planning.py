@@ -21,8 +21,8 @@ from in9.study.costs import (
     recorded_speed,
     side_of,
     speed,
-    workers_here,
 )
+from in9.study.engines import workers_on
 from in9.study.jobs import Job, evaluations, jobs_of
 from in9.study.study import NotMeasured, Study
 from in9.study.workspace import Workspace
@@ -57,7 +57,7 @@ def plan(study: Study, experiments: Sequence[Experiment]) -> list[Planned]:
 def describe(study: Study, planned: Sequence[Planned]) -> str:
     """The plan for a reader: a line for each job, the sum of each part, and how long it takes side by side."""
     device = pick_device(study.device)
-    workers, unit = study.workers or workers_here(device), "GPU" if device.type == "cuda" else "core"
+    workers, unit = study.workers or workers_on(device), "GPU" if device.type == "cuda" else "core"
     if not planned:
         return "nothing to measure: every record is there"
     jobs = pd.DataFrame([{"part": each.part, **_row(each)} for each in planned])
@@ -84,7 +84,7 @@ def scale(study: Study) -> str:
     network is among them.
     """
     profile, workspace, device = study.profile, study.workspace, pick_device(study.device)
-    workers, cores = study.workers or workers_here(device), os.cpu_count() or 1
+    workers, cores = study.workers or workers_on(device), os.cpu_count() or 1
     nine = evaluations(profile, [recipe for recipe in profile.recipes_on() if recipe.seed == profile.seeds[0]])
     attack = jobs_of(profile, "adversarial", [profile.recipe_on("in9l")], **profile.adversarial)
     passes = all_passes(nine, workspace, anew=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +27,6 @@ from in9.data.source import Photo, Rules
 from in9.data.variants import MIXED, VARIANTS
 from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Store
-from in9.study.engines import visible_gpus
 from in9.study.jobs import EVALUATION, Job
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
@@ -258,11 +256,6 @@ def _quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:
         if times[-1] > 2 * TIMED_FOR:
             break
     return min(times)
-
-
-def workers_here(device: torch.device) -> int:
-    """How many jobs run side by side on this machine unless it is told otherwise."""
-    return len(visible_gpus()) if device.type == "cuda" and device.index is None else os.cpu_count() or 1
 
 
 def side_of(profile: Profile, workspace: Workspace) -> int:

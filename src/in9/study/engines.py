@@ -89,9 +89,8 @@ def run_in_processes(
     On GPUs there is one process for each, which sees no other.
     """
     chosen = pick_device(device)
-    on_gpu = chosen.type == "cuda"
-    gpus: list[str] = visible_gpus() if on_gpu and chosen.index is None else []  # cuda:1 is that one alone
-    workers = min(len(jobs), workers or (max(1, len(gpus)) if on_gpu else os.cpu_count() or 1))
+    gpus = _gpus_to_share(chosen)
+    workers = min(len(jobs), workers or workers_on(chosen))
     context = torch_context()
     if workers <= 1 or not has_processes(context):
         for job in jobs:
@@ -110,6 +109,16 @@ def run_in_processes(
                     yield waiting.pop(future), future.result()
         finally:
             stop.set()
+
+
+def workers_on(device: torch.device) -> int:
+    """How many jobs run side by side here unless it is told otherwise: one for each core, or one for each GPU."""
+    return max(1, len(_gpus_to_share(device))) if device.type == "cuda" else os.cpu_count() or 1
+
+
+def _gpus_to_share(device: torch.device) -> list[str]:
+    """The GPUs that jobs are dealt out to; none for a processor, or for a single GPU: cuda:1 is that one alone."""
+    return visible_gpus() if device.type == "cuda" and device.index is None else []
 
 
 def visible_gpus() -> list[str]:
