@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from in9.book.assembly import Fragments, assemble
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.data.processes import interrupts_blocked, start_worker
 from in9.evaluation import records
 from in9.files import hash_of_file, one_writer, plain, written_whole
@@ -208,7 +208,7 @@ def _run(
         ) from None
     record = plain({**identity, **records.provenance(time.perf_counter() - begin, "")})
     data = Workspace(root).dataset(profile.data)
-    record["data"] = Dataset(data).hash if (data / "manifest.json").is_file() else None
+    record["data"] = Dataset(data).hash if is_dataset(data) else None
     notebook.metadata["in9"] = record
     nbformat.write(notebook, running)
     running.replace(executed)

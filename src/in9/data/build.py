@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from in9.data.boxes import Crop, tile_image
-from in9.data.dataset import FORMAT, Dataset
+from in9.data.dataset import FORMAT, Dataset, is_dataset
 from in9.data.masks import find_mask
 from in9.data.processes import has_processes, interrupts_blocked, start_worker, worker_processes
 from in9.data.published import MASKS_FILE, Published, PublishedImage, WithMasks, encoded, read_published
@@ -104,7 +104,7 @@ def _existing(out: Path, settings: dict[str, Any]) -> Dataset | None:
     """The dataset in a folder, or None if there is none yet. Raises In9Error if the folder holds something else."""
     if not (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         return None
-    if not (out / "manifest.json").is_file():
+    if not is_dataset(out):
         raise In9Error(f"{out} exists and is not a dataset; choose a new folder.")
     existing = Dataset(out)
     if existing.settings != settings:

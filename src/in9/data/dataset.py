@@ -61,6 +61,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return content
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds a dataset: its manifest is written last."""
+    return (folder / "manifest.json").is_file()
+
+
 class Dataset:
     """A dataset opened from disk; pixels are memory-mapped.
 
@@ -71,10 +76,9 @@ class Dataset:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.fold: int | None = None
-        manifest = self.path / "manifest.json"
-        if not manifest.is_file():
+        if not is_dataset(self.path):
             raise In9Error(f"{self.path} is not a dataset: it has no manifest.json. Make one with `in9 build`.")
-        self.manifest = _read_manifest(manifest)
+        self.manifest = _read_manifest(self.path / "manifest.json")
         for name, facts in self.manifest["files"].items():
             file = self.path / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from in9.data import variants
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.data.released import MASKS, Released
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.errors import In9Error
@@ -140,7 +140,7 @@ def open_test_images(
     if isinstance(data, Dataset):
         return DatasetImages(data, split, seed, device)
     path = Path(data)
-    if (path / "manifest.json").is_file():
+    if is_dataset(path):
         return DatasetImages(Dataset(path), split, seed, device)
     if path.is_dir() and Released.looks_like(path):
         return ReleasedImages(Released(path), device)

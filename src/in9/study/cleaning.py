@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.errors import In9Error
 from in9.evaluation.records import read
 from in9.study.jobs import Job
@@ -47,10 +47,10 @@ def holdings(workspace: Workspace, jobs: Iterable[Job]) -> list[Holding]:
 def _of_data(workspace: Workspace) -> Iterator[tuple[Path, str, str]]:
     for path in sorted(workspace.data.glob("[!.]*")):
         if path.name.endswith(".partial"):
-            whole = path.with_name(path.name.removesuffix(".partial")) / "manifest.json"
-            yield path, "stopped build", "its dataset is whole" if whole.is_file() else ""
+            whole = is_dataset(path.with_name(path.name.removesuffix(".partial")))
+            yield path, "stopped build", "its dataset is whole" if whole else ""
         else:
-            yield path, "dataset" if (path / "manifest.json").is_file() else "other", ""
+            yield path, "dataset" if is_dataset(path) else "other", ""
 
 
 def _of_training(workspace: Workspace, wanted: set[Path]) -> Iterator[tuple[Path, str, str]]:

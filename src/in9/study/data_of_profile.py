@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from in9.data.build import build
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.data.published import read_published
 from in9.data.sources import needed_options, open_source
 from in9.errors import In9Error
@@ -24,7 +24,7 @@ def opened_or_built(profile: Profile, workspace: Workspace, compute: bool, progr
     and NotMeasured if there is no dataset and none may be built.
     """
     folder = workspace.dataset(profile.data)
-    if not (folder / "manifest.json").is_file():
+    if not is_dataset(folder):
         if lacking := lacking_data(profile, workspace):
             raise NotMeasured(lacking)
         if not compute:
@@ -60,7 +60,7 @@ def published_masks(profile: Profile, workspace: Workspace) -> Path | None:
 def lacking_data(profile: Profile, workspace: Workspace) -> str:
     """Where the profile's data were looked for, and how to build them; empty if they are there or can be built here."""
     folder, needed = workspace.dataset(profile.data), needed_options(profile.source, profile.source_options)
-    if (folder / "manifest.json").is_file() or not needed:
+    if is_dataset(folder) or not needed:
         return ""
     options = " ".join(f"--{option} PATH" for option in needed)
     return (

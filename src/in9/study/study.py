@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.evaluation.predictions import Predictions
 from in9.evaluation.records import Record, predictions_of
 from in9.plots.tables import escaped
@@ -104,7 +104,7 @@ class Study:
     @property
     def has_images(self) -> bool:
         """Whether there are pictures to show: the data lie here, or may be built."""
-        return self.compute or (self.folder / "manifest.json").is_file()
+        return self.compute or is_dataset(self.folder)
 
     @cached_property
     def reference(self) -> Study | None:
