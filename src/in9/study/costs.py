@@ -10,17 +10,16 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from in9.data.boxes import Crop
-from in9.data.dataset import Dataset
+from in9.data.dataset import Dataset, is_dataset
 from in9.data.masks import find_mask
 from in9.data.published import read_published
 from in9.data.source import Photo, Rules
@@ -34,6 +33,7 @@ from in9.taxonomy import NUM_CLASSES
 from in9.training.networks import create
 from in9.training.recipe import Recipe
 from in9.training.steps import Step
+from in9.training.trained import weights_file
 
 HEAD_ROUNDS = 3  # times that a last layer sees its training set
 PHOTOGRAPH = (375, 500)  # height and width of most of ImageNet's, in pixels
@@ -86,10 +86,9 @@ class Speed(NamedTuple):
 
 def images_of(profile: Profile, workspace: Workspace) -> Images:
     """How many images the profile's networks see: counted where they are built or published, else expected."""
-    folder, published = workspace.dataset(profile.data), workspace.published(profile.data)
-    if (folder / "manifest.json").is_file():
-        return _counted(folder)
-    if published:
+    if dataset := _built(profile, workspace):
+        return _counted(dataset)
+    if published := workspace.published(profile.data):
         every = read_published(published).images.values()
         tried = sum(image.split == "validation" for image in every)
         if folds := profile.split.folds:
@@ -106,8 +105,12 @@ def images_of(profile: Profile, workspace: Workspace) -> Images:
     return Images(train, train, tested, tested, tried, estimated=True)
 
 
-def _counted(folder: Path) -> Images:
-    dataset = Dataset(folder)
+def _built(profile: Profile, workspace: Workspace) -> Dataset | None:
+    folder = workspace.dataset(profile.data)
+    return Dataset(folder) if is_dataset(folder) else None
+
+
+def _counted(dataset: Dataset) -> Images:
     dataset = dataset.of_fold(0 if dataset.folds else None)
     train, whole_train = (len(dataset.indices("train", accepted)) for accepted in (True, False))
     test, whole_test = (len(dataset.indices("test", accepted)) for accepted in (True, False))
@@ -151,20 +154,20 @@ def all_passes(jobs: Sequence[Job], workspace: Workspace, anew: bool = False) ->
     """
     profiles = {job.profile.data: job.profile for job in jobs}
     images = {data: images_of(profile, workspace) for data, profile in profiles.items()}
-    trained: set[tuple[str, str]] = set()
+    built = {} if anew else {data: _built(profile, workspace) for data, profile in profiles.items()}
+    trained: set[tuple[str, Recipe]] = set()
     result = []
     for job in jobs:
         own = images[job.profile.data]
         passes = measuring_passes(job, own)
         if job.recipe is not None:
-            whole = replace(job.recipe, head_on=None)
-            there = not anew and (workspace.dataset(job.profile.data) / "manifest.json").is_file()
-            for recipe in dict.fromkeys((whole, job.recipe)):
-                name = (job.profile.data, repr(recipe))
-                path = replace(job, recipe=recipe).weights(workspace) if there else None
-                if name in trained or (path and path.is_file()):
+            dataset = built.get(job.profile.data)
+            for recipe in dict.fromkeys((replace(job.recipe, head_on=None), job.recipe)):
+                network = (job.profile.data, recipe)
+                stored = dataset is not None and weights_file(workspace.trained, recipe, dataset).is_file()
+                if stored or network in trained:
                     continue
-                trained.add(name)
+                trained.add(network)
                 extra = training_passes(recipe, own)
                 if recipe.head_on:
                     extra = Passes(0, extra.tested)
@@ -177,19 +180,19 @@ class TimeLeft:
     """How long some jobs will still take, from how long those that are done have taken."""
 
     def __init__(self, jobs: Sequence[Job], workspace: Workspace) -> None:
-        works = [1 + passes.work for passes in all_passes(jobs, workspace)]
-        self.work = {(job.profile.name, job.key): work for job, work in zip(jobs, works, strict=True)}
-        self.total, self.done, self.started = sum(works), 0.0, time.monotonic()
+        passes = all_passes(jobs, workspace)
+        self.work = {(job.profile.name, job.key): 1 + each.work for job, each in zip(jobs, passes, strict=True)}
+        self.total, self.started = sum(self.work.values()), time.monotonic()
 
     def finished(self, job: Job) -> None:
         """Count a job as done."""
-        self.done += self.work.pop((job.profile.name, job.key), 0.0)
+        self.work.pop((job.profile.name, job.key), None)
 
     def __str__(self) -> str:
-        if not self.work or not self.done:
+        remaining, spent = sum(self.work.values()), time.monotonic() - self.started
+        if remaining in (0, self.total):
             return ""
-        spent = time.monotonic() - self.started
-        return f"about {in_words(spent * (self.total - self.done) / self.done)} left"
+        return f"about {in_words(spent * remaining / (self.total - remaining))} left"
 
 
 # ------------------------------------------------------------------------------------------------------ how fast it is
@@ -227,7 +230,8 @@ def recorded_speed(architecture: str, side: int, workspace: Workspace) -> tuple[
     for record in Store(workspace.committed).all(EVALUATION):
         recipe, training, gpu = record.settings["recipe"], record.results["training"], record.provenance["gpu"]
         if gpu and recipe["architecture"] == architecture and not recipe.get("perturbation"):
-            larger = (side / SIDES[record.settings["data"]["source"]]) ** 2
+            data = record.settings["data"]
+            larger = (side / _expected_side(data["source"], data["source_settings"])) ** 2
             answers = record.results["predictions"].values()
             tested = sum(len(draws) if isinstance(draws, str) else sum(map(len, draws)) for draws in answers)
             spent = record.provenance["seconds"] - training["seconds"]
@@ -260,10 +264,13 @@ def _quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:
 
 def side_of(profile: Profile, workspace: Workspace) -> int:
     """Width and height of the profile's images in pixels."""
-    folder = workspace.dataset(profile.data)
-    if (folder / "manifest.json").is_file():
-        return Dataset(folder).image_size
-    return int(profile.source_options.get("image_size", SIDES.get(profile.source, 64)))
+    if dataset := _built(profile, workspace):
+        return dataset.image_size
+    return _expected_side(profile.source, profile.source_options)
+
+
+def _expected_side(source: str, options: Mapping[str, Any]) -> int:
+    return int(options.get("image_size", SIDES.get(source, 64)))
 
 
 def elapsed(seconds: Sequence[float], workers: int) -> float:
@@ -273,7 +280,7 @@ def elapsed(seconds: Sequence[float], workers: int) -> float:
 
 def in_words(seconds: float) -> str:
     """``40 s``, ``12 min``, ``3.5 h`` or ``6 days``."""
-    for size, unit, digits in ((86_400 * 2, "days", 0), (5_400, "h", 1), (90, "min", 0)):
-        if seconds >= size:
-            return f"{seconds / {'days': 86_400, 'h': 3_600, 'min': 60}[unit]:.{digits}f} {unit}"
+    for least, size, unit, digits in ((86_400 * 2, 86_400, "days", 0), (5_400, 3_600, "h", 1), (90, 60, "min", 0)):
+        if seconds >= least:
+            return f"{seconds / size:.{digits}f} {unit}"
     return f"{math.ceil(seconds)} s"
