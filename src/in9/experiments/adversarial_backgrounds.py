@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
 from in9.data.photographs import Illustrations
-from in9.data.variants import compose, load_pool
+from in9.data.variants import load_pool
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.adversarial.search import ATTACK_RULES
 from in9.evaluation.estimates import Estimate
@@ -75,14 +74,12 @@ def on_backgrounds(illustrations: Illustrations, worst: pd.DataFrame, number: in
 
     White images take the place of objects that are missing.
     """
-    pool, pictures = illustrations.pool(), {}
+    pictures = {}
     for background, objects in zip(worst["background"], worst["objects"], strict=True):
-        rows = torch.tensor(objects[:number])
-        images = torch.cat(
-            [pool.tiles[background][None], compose("mixed_rand", pool, rows, torch.full_like(rows, background))]
-        )
-        white = [np.full_like(illustrations.images[0], 255)] * (number + 1 - len(images))
-        pictures[int(background)] = [*images.permute(0, 2, 3, 1).numpy(), *white]
+        alone, rows = illustrations.variant("only_bg_t", [background]), objects[:number]
+        mixed = illustrations.variant("mixed_rand", rows, [background] * len(rows))
+        white = [np.full_like(illustrations.images[0], 255)] * (number - len(rows))
+        pictures[int(background)] = [*alone, *mixed, *white]
     return pictures
 
 

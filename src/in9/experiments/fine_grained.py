@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 
 from in9.data.dataset import Dataset
@@ -204,12 +203,10 @@ def three_pictures(
 
     By a name for each: pictures uint8 [S, S, 3], and words to stand below them.
     """
-    pool, shown, words = illustrations.pool(), {}, {}
+    shown, words = {}, {}
     for row in looked.itertuples():
-        mixed = compose(ASPECTS["foreground"], pool, torch.tensor([row.row]), torch.tensor([row.background]))[0]
-        name = f"{row.category} {CLASS_NAMES[row.label]}"
-        images = (pool.images[row.row], mixed, pool.tiles[row.row])
-        shown[name] = [image.permute(1, 2, 0).numpy() for image in images]
+        name, backgrounds = f"{row.category} {CLASS_NAMES[row.label]}", {ASPECTS["foreground"]: [row.background]}
+        shown[name] = [illustrations.variant(test, [row.row], backgrounds.get(test))[0] for test in ASPECTS.values()]
         answered = (row.full, row.foreground, row.alone) if row.category else ()
-        words[name] = [marked(answer, row.label) for answer in answered] or [""] * len(images)
+        words[name] = [marked(answer, row.label) for answer in answered] or [""] * len(ASPECTS)
     return shown, words
