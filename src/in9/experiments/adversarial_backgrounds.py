@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,9 @@ from in9.data.variants import load_pool
 from in9.evaluation.adversarial.attacks import Attacks
 from in9.evaluation.adversarial.search import ATTACK_RULES
 from in9.evaluation.estimates import Estimate
-from in9.evaluation.records import Store, from_digits
+from in9.evaluation.records import Store
 from in9.experiments.experiment import Experiment
 from in9.scoring import showcase
-from in9.scoring.score import RESTRICTED
 from in9.study.jobs import jobs_of
 from in9.study.study import NotMeasured, Study
 from in9.training.recipe import IN9L
@@ -63,10 +63,7 @@ def answered_pairs(study: Study, illustrations: Illustrations) -> showcase.Answe
     records = Store(workspace.committed).all(showcase.KIND)
     if not records:
         raise NotMeasured("There is no record of what was answered to the photographs; `in9 fetch photographs`.")
-    results = records[0].results[RESTRICTED]
-    clean = np.array([not photograph.rest for photograph in illustrations.photographs])
-    classes = np.stack([from_digits(line) for line in results["pairs"]])
-    return showcase.AnsweredPairs(illustrations.labels, clean, from_digits(results["alone"]), classes)
+    return showcase.AnsweredPairs.of_record(records[0], replace(illustrations, drawn=False))
 
 
 def on_backgrounds(illustrations: Illustrations, worst: pd.DataFrame, number: int) -> dict[int, list[np.ndarray]]:

@@ -88,6 +88,13 @@ class AnsweredPairs:
     alone: np.ndarray
     classes: np.ndarray
 
+    @classmethod
+    def of_record(cls, record: Record, illustrations: Illustrations, rule: str = RESTRICTED) -> AnsweredPairs:
+        """The answers to illustrations that a record holds, by one rule."""
+        results = record.results[rule]
+        classes = np.stack([from_digits(line) for line in results["pairs"]])
+        return cls(illustrations.labels, illustrations.clean, from_digits(results["alone"]), classes)
+
     def fooled(self) -> pd.DataFrame:
         """The pairs that are answered with the background's class, though the object is right in its own image.
 
@@ -127,9 +134,7 @@ def fooled_pairs(
         if record is None:
             return None
         Store(local).write(record)
-    results = record.results[rule]
-    classes = np.stack([from_digits(line) for line in results["pairs"]])
-    return AnsweredPairs(illustrations.labels, illustrations.clean, from_digits(results["alone"]), classes)
+    return AnsweredPairs.of_record(record, illustrations, rule)
 
 
 def measure_pairs(illustrations: Illustrations) -> Record | None:
