@@ -50,7 +50,7 @@ def on_backgrounds(
     ``trios`` are rows of the illustrations: an object and two backgrounds. The pictures are uint8 [S, S, 3]; an answer
     is the name of a class, or nothing where the network has not been asked.
     """
-    pairs = fooled_pairs(shown, study.workspace.committed, study.workspace.scores)
+    pairs = fooled_pairs(shown, study.workspace.committed, study.workspace.measured)
     images, answers = [], []
     for item, *backgrounds in trios:
         images.append([shown.images[item], *shown.variant("mixed_rand", [item] * len(backgrounds), backgrounds)])
