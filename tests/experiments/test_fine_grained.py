@@ -24,7 +24,6 @@ from in9.experiments.fine_grained import (
     examples,
     misled,
     of_model,
-    of_three,
     paths,
     shares,
 )
@@ -150,12 +149,6 @@ def test_paths_hold_every_image_once(predictions: Predictions) -> None:
     found = shares(predictions)
     for name, share in frame.groupby("category")["share"].sum().items():
         assert share == pytest.approx(found[str(name)].value)
-
-
-@quick
-@given(models())
-def test_three_equal_models_are_one_model(predictions: Predictions) -> None:
-    assert np.array_equal(of_three(predictions, predictions, predictions), of_model(predictions))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 Three predictions for each test image stand for three things: that on Original for the whole image, that on Mixed-Rand
 for the foreground, that on Only-BG-T for the background. Which of them are right puts the image into one of five
-categories. All three predictions are those of one model; see ``of_three`` for the other way to read the paper.
+categories. All three predictions are those of one model. Three models, each tested on what it was trained on, are the
+other way to read the paper, which its shares rule out: the Required and the Fools differ by as much as the accuracies
+of one model do, not by as much as those of two.
 """
 
 from __future__ import annotations
@@ -54,14 +56,9 @@ def of_model(models: Predictions) -> np.ndarray:
     return categories(*(models.correct(test) for test in ASPECTS.values()))
 
 
-def of_three(full: Predictions, foreground: Predictions, background: Predictions) -> np.ndarray:
-    """The other reading: three models, each tested on what it was trained on (ASPECTS): int64 [models, draws, N].
-
-    Under it, the difference between the Required and the Fools is that of two models' accuracies. The paper's shares
-    rule it out: they differ by as much as the two accuracies of one model do.
-    """
-    three = zip((full, foreground, background), ASPECTS.values(), strict=True)
-    return categories(*(models.correct(test) for models, test in three))
+def _among(category: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Whether each category is one of those, by name: bool, of the same shape."""
+    return np.isin(category, [_ORDER.index(name) for name in names])
 
 
 def misled(models: Predictions) -> np.ndarray:
@@ -89,8 +86,8 @@ def shares(models: Predictions) -> dict[str, Estimate]:
     rest = category == _ORDER.index("bg_irrelevant")
     flags = {name: category == number for number, name in enumerate(_ORDER)}
     flags |= {
-        "required": np.isin(category, [_ORDER.index(name) for name in REQUIRED]),
-        "fools": np.isin(category, [_ORDER.index(name) for name in FOOLS]),
+        "required": _among(category, REQUIRED),
+        "fools": _among(category, FOOLS),
         "misled": misled(models),
         "both_right": rest & full,
         "both_wrong": rest & ~full,
@@ -104,7 +101,7 @@ def balance(models: Predictions) -> tuple[Estimate, Estimate]:
     An image counts in the first exactly as it does in the second: +1, -1 or 0. So do their intervals.
     """
     category = of_model(models)
-    required, fools = (np.isin(category, [_ORDER.index(name) for name in names]) for names in (REQUIRED, FOOLS))
+    required, fools = _among(category, REQUIRED), _among(category, FOOLS)
     backgrounds = models.backgrounds.get(ASPECTS["foreground"])
     left = models.sum_of([Term(required.astype(float) - fools, backgrounds)], ASPECTS["foreground"])
     return left, models.difference(ASPECTS["full"], ASPECTS["foreground"])
@@ -115,7 +112,7 @@ def required_on_other_classes(models: Predictions) -> float:
     labels, backgrounds = models.labels[ASPECTS["foreground"]], models.backgrounds.get(ASPECTS["foreground"])
     if backgrounds is None:
         return float("nan")
-    required = np.isin(of_model(models), [_ORDER.index(name) for name in REQUIRED]).mean(axis=0)
+    required = _among(of_model(models), REQUIRED).mean(axis=0)
     foreign = labels[backgrounds] != labels
     return float(np.mean([required[foreign & (labels == label)].mean() for label in np.unique(labels)]))
 
