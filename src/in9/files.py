@@ -52,7 +52,7 @@ def one_writer(path: Path, doing: str, check: Callable[[], object] = lambda: Non
     """
     from filelock import FileLock, Timeout  # takes longer to import than the rest of this module
 
-    file = path.with_name(f".{path.name}.lock")
+    file = lock_of(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -84,6 +84,11 @@ def one_writer(path: Path, doing: str, check: Callable[[], object] = lambda: Non
             with suppress(OSError):  # Windows removes no open file
                 file.unlink()
             lock.release()
+
+
+def lock_of(path: Path) -> Path:
+    """The lock of a file or folder, there while ``one_writer`` holds it, or left by a process that was killed."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def _holder(file: Path) -> str:

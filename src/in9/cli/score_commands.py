@@ -212,7 +212,7 @@ def challenge(
     from in9.study.workspace import find_workspace
 
     workspace = find_workspace()
-    store, states = Store(workspace.scores), workspace.runs / "challenges"
+    store, states = Store(workspace.scores), workspace.challenges
     report.check_targets(folder=states)
     given = (weights, class_map, None if probe else head)
     report.check_targets(json_, head if probe else None, folder=store.folder, inputs=given)

@@ -12,6 +12,7 @@ from pathlib import Path
 from in9.data.dataset import Dataset, is_dataset
 from in9.errors import In9Error
 from in9.evaluation.records import read
+from in9.files import lock_of
 from in9.study.jobs import Job
 from in9.study.workspace import Workspace
 from in9.training.recipe import Recipe
@@ -56,7 +57,7 @@ def _of_data(workspace: Workspace) -> Iterator[tuple[Path, str, str]]:
 def _of_training(workspace: Workspace, wanted: set[Path]) -> Iterator[tuple[Path, str, str]]:
     for path in sorted(workspace.trained.glob("[!.]*")):
         weights = path.with_suffix(".safetensors")
-        in_use = path.with_name(f".{weights.name}.lock").exists()  # or left by a process that was killed
+        in_use = lock_of(weights).exists()  # or left by a process that was killed
         unwanted = "" if weights in wanted or in_use else "no record and no profile needs these weights"
         if path == weights:
             yield path, "weights", unwanted
@@ -68,7 +69,7 @@ def _of_training(workspace: Workspace, wanted: set[Path]) -> Iterator[tuple[Path
 
 
 def _of_the_rest(workspace: Workspace) -> Iterator[tuple[Path, str, str]]:
-    for path in sorted((workspace.runs / "challenges").glob("[!.]*")):
+    for path in sorted(workspace.challenges.glob("[!.]*")):
         if path.suffix == ".npz":
             yield path, "stopped challenge", ""
         else:

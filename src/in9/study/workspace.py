@@ -59,6 +59,11 @@ class Workspace:
         return self.runs / "trained"
 
     @property
+    def challenges(self) -> Path:
+        """What challenges that were stopped go on from."""
+        return self.runs / "challenges"
+
+    @property
     def committed(self) -> Path:
         """Measured results on real images that are part of the project: numbers only."""
         return self.root / "records"
