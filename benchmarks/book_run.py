@@ -17,7 +17,7 @@ from in9.study.workspace import HOME_VARIABLE, find_workspace
 NEEDED = ("_config.yml", "book", "notebooks", "records")
 
 
-def run() -> dict[str, Any]:
+def run() -> dict[str, float]:
     """Make the default book in a copy of the project that has computed nothing yet: minutes and GB.
 
     Memory is that of all processes of the run together at its highest, shared pages counted once, looked at twice a
@@ -40,7 +40,7 @@ def run() -> dict[str, Any]:
         if book.returncode:
             raise In9Error("The book failed, so it was not timed; run `in9 book` to see why.")
         minutes = (time.monotonic() - started) / 60
-    return {"minutes": minutes, "GB": highest / 1e9, "detail": {"from": "a run from clean, made now"}}
+    return {"minutes": minutes, "GB": highest / 1e9}
 
 
 def _memory(root: Any) -> int:

@@ -59,7 +59,7 @@ def measured(bench: Bench, only: Sequence[str], whole_book: bool) -> Iterator[tu
             yield promise, getattr(bench, promise.name)()
         else:
             value = book.get(promise.unit)
-            yield promise, None if value is None else Figure(value, value, value, 1, book["detail"])
+            yield promise, None if value is None else Figure(value, value, value, 1, {})
 
 
 def row(promise: Promise, figure: Figure | None) -> dict[str, Any]:

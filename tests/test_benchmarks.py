@@ -25,8 +25,8 @@ from in9.evaluation.adversarial.pairs import all_pairs, start_search, untargeted
 from in9.evaluation.records import read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-baselines, book_run, photographs, promises, run, scaling = (
-    importlib.import_module(name) for name in ("baselines", "book_run", "photographs", "promises", "run", "scaling")
+baselines, photographs, promises, run, scaling = (
+    importlib.import_module(name) for name in ("baselines", "photographs", "promises", "run", "scaling")
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
