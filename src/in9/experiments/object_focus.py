@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import timm
 import torch
 
 from in9.evaluation.estimates import Estimate
@@ -67,5 +66,7 @@ def explained_network() -> Classifier:
     model = showcase.network()
     if model is not None and isinstance(model.classifier, Classifier):
         return model.classifier
+    import timm  # takes seconds to import
+
     groups = torch.from_numpy(imagenet_to_in9())
     return Classifier(timm.create_model(f"tf_{showcase.NETWORK}"), groups=groups).eval()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from in9.errors import In9Error, unknown
@@ -34,6 +33,8 @@ def target_layer(classifier: Classifier, finer: bool = False) -> nn.Module:
     if isinstance(network, SmallResNet):
         blocks = len(network.stages) // 4
         return network.stages[-1 - blocks if finer else -1]
+    from timm.models.efficientnet import EfficientNet  # takes seconds to import
+
     if isinstance(network, EfficientNet) and not finer:  # its earlier blocks end without an activation
         return network.bn2
     stage = getattr(network, "layer3" if finer else "layer4", None)
