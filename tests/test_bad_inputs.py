@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_book import make_project
 from small_tiny import tiny_files, write_tiny
 
 from in9.data.dataset import Dataset
@@ -561,8 +562,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(project: Path) -> Path:
-    """A project that has a record of one profile."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of its own, which has a record of one profile."""
+    project = tmp_path_factory.mktemp("home")
+    make_project(project)
     record = project / "records" / "tiny" / "evaluation_made_up_0.json"
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text("{}")
