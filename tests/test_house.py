@@ -159,3 +159,15 @@ def test_test_modules_import_no_other_and_reach_nothing_private() -> None:
                 assert node.module not in names, f"{path.name} imports {node.module}"
                 private = [alias.name for alias in node.names if alias.name.startswith("_")]
                 assert not (str(node.module).startswith("in9") and private), f"{path.name} imports {private}"
+
+
+def test_workflows_pin_their_actions_to_commits() -> None:
+    uses = [
+        line.split("uses:")[1].strip()
+        for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        for line in path.read_text(encoding="utf8").splitlines()
+        if "uses:" in line
+    ]
+    assert uses
+    for action in uses:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), f"{action} can change under us"
