@@ -121,7 +121,7 @@ switchable_matrix(
     backgrounds_suffice.ROWS,
     ours=study.origin if study.profile.real else next(iter(sources)),
     chosen=("only_bg_t", "original"),
-    figure=charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS),
+    chart=charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS),
     caption="Accuracy in percent after training on one set (rows), tested on another (columns). The paper drew the backgrounds of its mixed "
     "training sets *once*, before training. We draw ours *anew* in each epoch, and "
     "for Mixed-Rand also once. Differences are in points; they compare only rows "

@@ -51,7 +51,10 @@ def as_text(value: Any) -> str:
         case Table():
             return "\n\n".join(filter(None, [value.caption, value.markdown()]))
         case Captioned():
-            return f"{as_text(value.figure)}\n\n{value.caption}"
+            parts = [as_text(value.figure), value.caption]
+            if value.data is not None:
+                parts.append(f"CSV: {len(value.data)} rows of {', '.join(value.data.columns)}")
+            return "\n\n".join(parts)
         case Text():
             return value.data
         case Figure():

@@ -389,7 +389,7 @@ def test_panels_share_axes_and_show_every_origin(clean_style: None) -> None:
     lines = pd.concat([network_lines.bands(part).assign(series=name) for name, part in points.groupby("series")])
     panels = {test: (points[points["test"] == test], lines[lines["test"] == test])
               for test in ("original", "mixed_same", "mixed_rand")}  # fmt: skip
-    figure = curves.scatter(panels, "imagenet", "across", "up", ylim=(0, 100))
+    figure = curves.scatter(panels, "imagenet", "across", "up", ylim=(0, 100)).figure
     shown = [axis for axis in figure.axes if axis.get_visible()]
     assert [axis.get_title() for axis in shown] == list(panels) and {axis.get_ylim() for axis in shown} == {(0, 100)}
     assert [len(axis.lines) for axis in shown] == [4, 4, 4]

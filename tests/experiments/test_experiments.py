@@ -321,13 +321,13 @@ def test_lines_have_one_panel_for_each_quantity(figures: list) -> None:
         }
     )
     references = {"%": [(100 / 9, "chance"), (50, "")]}
-    figure = curves.lines({"points": frame, "%": frame}, "rho", "rho", QUANTITY_LOOKS, references)
+    figure = curves.lines({"points": frame, "%": frame}, "rho", "rho", QUANTITY_LOOKS, references).figure
     figures.append(figure)
     assert len(figure.axes) == 2 and figure.axes[1].get_xlabel() == "rho"
     words = [text.get_text().replace("\n", " ") for text in figure.axes[1].texts]
     assert words == ["BG-Gap", QUANTITY_LOOKS["control"]["label"], "chance"]
     nine = frame.assign(rho=[9, 36, 9, 36])
-    figures.append(curves.lines({"points": nine}, "rho", "classes", QUANTITY_LOOKS, logarithmic=True))
+    figures.append(curves.lines({"points": nine}, "rho", "classes", QUANTITY_LOOKS, logarithmic=True).figure)
 
 
 def test_names_do_not_overlap(figures: list) -> None:
@@ -336,7 +336,7 @@ def test_names_do_not_overlap(figures: list) -> None:
     gaps = [high[0] - low[0] - (high[1] + low[1]) / 2 for low, high in pairwise(order)]
     assert min(gaps) > -1e-6
     assert list(curves.moved_apart([1.0, 5.0], [1.0, 1.0])) == [1.0, 5.0]
-    figure = curves.tradeoff({"The paper": published_tradeoff()})
+    figure = curves.tradeoff({"The paper": published_tradeoff()}).figure
     figures.append(figure)
     assert [text.get_text().replace("\n", " ") for text in figure.axes[0].texts] == [
         WAY_LOOKS[name]["label"] for name in published_tradeoff()["training"]
@@ -345,7 +345,7 @@ def test_names_do_not_overlap(figures: list) -> None:
 
 def test_arrows_lead_to_remedies_and_the_frontier_joins_the_best(figures: list) -> None:
     points = published_tradeoff().assign(accuracy=[80, 79, 78, 70], gap=[15, 9, 10, 1])
-    figure = curves.tradeoff({"ours": points}, start="original")
+    figure = curves.tradeoff({"ours": points}, start="original").figure
     figures.append(figure)
     arrows = [text.arrow_patch for text in figure.axes[0].texts if text.arrow_patch is not None]
     assert len(arrows) == len(points) - 1

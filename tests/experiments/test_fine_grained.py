@@ -264,7 +264,7 @@ def test_the_flow_has_a_band_for_every_step() -> None:
     ]
     with mpl.rc_context():
         style.use("svg")
-        figure = charts.flow({"a": frame, "b": frame}, dict.fromkeys(ASPECTS, "x"), CATEGORIES)
+        figure = charts.flow({"a": frame, "b": frame}, dict.fromkeys(ASPECTS, "x"), CATEGORIES).figure
         assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
         for axis in figure.axes:
             bands = [one for one in axis.patches if isinstance(one, PathPatch)]

@@ -236,8 +236,12 @@ def test_colours_can_be_told_apart() -> None:
 @pytest.mark.parametrize("panels", [1, 2, 3])
 def test_heatmaps_have_one_panel_for_each_origin(panels: int) -> None:
     style.use("svg")
-    figure = matrix_heatmaps({f"origin {number}": matrix() for number in range(panels)})
+    frames = {f"origin {number}": matrix() for number in range(panels)}
+    chart = matrix_heatmaps(frames)
+    figure = chart.figure
     assert isinstance(figure, Figure) and len(figure.axes) == panels
+    for title, part in chart.data.groupby("panel"):
+        pd.testing.assert_frame_equal(part.drop(columns="panel").reset_index(drop=True), frames[title])
     for number, axis in enumerate(figure.axes):
         assert axis.get_title() == f"origin {number}"
         assert (axis.get_xlabel(), axis.get_ylabel()) == ("tested on", "trained on")
@@ -250,14 +254,14 @@ def test_heatmaps_have_one_panel_for_each_origin(panels: int) -> None:
 
 def test_heatmaps_keep_the_order_whatever_the_frames_order() -> None:
     shuffled = matrix(("mixed_rand", "original", "only_fg")).sample(frac=1, random_state=0)
-    (axis,) = matrix_heatmaps({"few": shuffled}).axes
+    (axis,) = matrix_heatmaps({"few": shuffled}).figure.axes
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["Original", "Only-FG", "Mixed-Rand"]
 
 
 def test_heatmaps_leave_unknown_cells_empty() -> None:
     frame = matrix()
     frame.loc[5, "accuracy"] = np.nan
-    figure = matrix_heatmaps({"the paper": frame})
+    figure = matrix_heatmaps({"the paper": frame}).figure
     assert len(figure.axes[0].texts) == 80
     as_file(figure)
 
@@ -268,7 +272,9 @@ def test_heatmaps_leave_unknown_cells_empty() -> None:
 )
 def test_intervals_have_one_row_for_each_name(origins: dict[str, float | None], chance: bool) -> None:
     style.use("svg")
-    figure = intervals(rows_of(origins), "train", "gap", VARIANTS, "BG-Gap in points", chance)
+    chart = intervals(rows_of(origins), "train", "gap", VARIANTS, "BG-Gap in points", chance)
+    assert len(chart.data) == len(rows_of(origins))
+    figure = chart.figure
     (axis,) = figure.axes
     assert [tick.get_text() for tick in axis.get_yticklabels()] == [TITLES[name] for name in reversed(VARIANTS)]
     assert axis.get_xlabel() == "BG-Gap in points"
@@ -287,20 +293,24 @@ def test_intervals_have_one_row_for_each_name(origins: dict[str, float | None], 
 def test_intervals_leave_out_what_an_origin_does_not_have() -> None:
     frame = rows_of({"paper": None, "run": 0.5})
     frame = frame[(frame["origin"] == "run") | (frame["train"] == "original")]
-    (axis,) = intervals(frame, "train", "gap", VARIANTS, "x").axes
+    (axis,) = intervals(frame, "train", "gap", VARIANTS, "x").figure.axes
     dots = {line.get_marker(): len(line.get_xdata()) for line in axis.lines}
     assert dots["s"] == 1 and dots["D"] == len(VARIANTS)
 
 
 def test_a_gap_below_zero_without_an_interval_stands_beside_the_line_at_zero() -> None:
     frame = pd.DataFrame({"train": ["mixed_next"], "origin": ["paper"], "gap": [-4.7], "low": [None], "high": [None]})
-    (axis,) = intervals(frame.astype({"low": float, "high": float}), "train", "gap", ["mixed_next"], "x").axes
+    frame = frame.astype({"low": float, "high": float})
+    (axis,) = intervals(frame, "train", "gap", ["mixed_next"], "x").figure.axes
     assert [0, 0] in [list(line.get_xdata()) for line in axis.lines]
 
 
 def test_the_legend_has_an_origin_that_the_first_panel_lacks() -> None:
     frame = pd.DataFrame({"origin": ["paper", "run"], "target": ["dog", "bird"], "value": [10.0, 20.0]})
-    figure = success_histograms(frame, ["dog", "bird"])
+    chart = success_histograms(frame, ["dog", "bird"])
+    figure = chart.figure
+    bars = chart.data[chart.data["share"] > 0][["target", "from", "to", "series"]]
+    assert bars.to_numpy().tolist() == [["dog", 10.0, 15.0, "the paper"], ["bird", 20.0, 25.0, "this run"]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the paper", "this run"]
 
 
@@ -322,8 +332,23 @@ def test_one_picture_is_a_grid_too() -> None:
     assert len(picture_grid({"dog": [np.zeros((8, 8, 3), np.uint8)]}, ["Original"]).axes) == 1
 
 
+def test_a_chart_is_shown_with_its_numbers_and_a_picture_without(capsys: pytest.CaptureFixture) -> None:
+    style.use("svg")
+    shown = page.show(intervals(rows_of({"run": 0.5}), "train", "gap", VARIANTS, "x"), "Number {number}.", number=7)
+    assert shown.caption == "Number 7."
+    address = r'download="figure.csv" href="data:text/csv;base64,([^"]+)"'
+    link = re.search(address, tables.download(shown.data, "figure.csv"))
+    frame = pd.read_csv(io.BytesIO(base64.b64decode(link[1])))
+    assert list(frame["train"]) == list(VARIANTS) and (frame["high"] > frame["low"]).all()
+    grid = picture_grid({"dog": [np.zeros((8, 8, 3), np.uint8)]}, ["Original"])
+    assert page.show(grid).data is None
+    shown._ipython_display_()
+    page.show(grid)._ipython_display_()
+    assert capsys.readouterr().out.count("HTML object") == 1
+
+
 def test_charts_are_the_same_file_each_time() -> None:
     style.use("svg")
     date = re.compile(rb"<dc:date>.*?</dc:date>")
-    first, second = (date.sub(b"", as_file(matrix_heatmaps({"x": matrix()}))) for _ in range(2))
+    first, second = (date.sub(b"", as_file(matrix_heatmaps({"x": matrix()}).figure)) for _ in range(2))
     assert first == second

@@ -6,6 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from in9.book.blocks import rendered
+from in9.plots.tables import download
 
 CHART_WIDTH, CHART_HEIGHT = 640, 420  # of the drawing, in pixels
 CHART_MARGINS = (56, 12, 12, 56)
@@ -47,4 +48,5 @@ def chart(networks: pd.DataFrame) -> HTML:
         "top": above,
         "bottom": CHART_HEIGHT - below,
     }
-    return HTML(rendered("published", facts=facts, choices=choices, box=box, ticks=ticks, across=across, down=down))
+    html = rendered("published", facts=facts, choices=choices, box=box, ticks=ticks, across=across, down=down)
+    return HTML(html + download(table, "published_networks.csv"))

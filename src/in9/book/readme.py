@@ -63,8 +63,9 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     with mpl.rc_context():
         style.use("svg")
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
-        figure = charts.intervals(frame, "train", "gap", tuple(TRAINED_ON), "BG-Gap after training on this set, points")
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": json.dumps(rows)})
+        shown = charts.intervals(frame, "train", "gap", tuple(TRAINED_ON), "BG-Gap after training on this set, points")
+        metadata = {"Date": None, "Creator": None, "Description": json.dumps(rows)}
+        shown.figure.savefig(path, format="svg", metadata=metadata)
 
 
 def plotted(path: Path) -> list[dict[str, Any]] | None:

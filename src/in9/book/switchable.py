@@ -5,18 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from IPython.display import display
 
 from in9.book.blocks import rendered
-from in9.plots.page import Captioned, Text
+from in9.plots.page import Captioned
+from in9.plots.style import Chart
 from in9.plots.tables import NOTHING, ORIGIN_TITLES
 from in9.taxonomy import TITLES
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DIFFERENCE = "difference"
 
@@ -27,12 +24,11 @@ class Switchable(Captioned):
 
     html: str
 
-    def _ipython_display_(self) -> None:
+    def _display_figure(self) -> None:
         stream = io.StringIO()
         self.figure.savefig(stream, format="svg", metadata={"Date": None})
         shown = {"text/html": self.html, "image/svg+xml": stream.getvalue(), "text/plain": self.caption}
         display(shown, raw=True)  # type: ignore[no-untyped-call]
-        display(Text(f"<small>{self.caption}</small>"))  # type: ignore[no-untyped-call]
 
 
 def switchable_matrix(
@@ -40,14 +36,14 @@ def switchable_matrix(
     rows: Mapping[str, str],
     ours: str,
     chosen: tuple[str, str],
-    figure: Figure,
+    chart: Chart,
     caption: str,
 ) -> Switchable:
     """Accuracy of each training set (down) on each test set (across), with a switch paper / ours / difference.
 
     ``frames`` has for each origin, ``paper`` among them, the columns train, test, accuracy in percent and, but for the
     paper, low and high. ``rows`` names the training sets. ``ours`` is the origin that is shown first, and from which
-    the paper is subtracted for the difference; ``chosen`` is the cell (train, test) that is read out first. ``figure``
+    the paper is subtracted for the difference; ``chosen`` is the cell (train, test) that is read out first. ``chart``
     shows the same where there is no HTML.
     """
     columns = [name for name in TITLES if any(name in set(frame["test"]) for frame in frames.values())]
@@ -75,7 +71,7 @@ def switchable_matrix(
         chosen=chosen,
         nothing=NOTHING,
     )
-    return Switchable(figure, caption, html)
+    return Switchable(chart.figure, caption, html, data=chart.data)
 
 
 def _spread(numbers: pd.Series, rows: Mapping[str, str], columns: list[str]) -> pd.DataFrame:

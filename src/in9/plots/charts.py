@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from in9.plots.style import CATEGORY_COLOURS, GUIDE, ORIGIN_LOOKS, WORDS, Look, by_look, ends, new_figure, shared_legend
+from in9.plots.style import (
+    CATEGORY_COLOURS,
+    GUIDE,
+    ORIGIN_LOOKS,
+    WORDS,
+    Chart,
+    Look,
+    by_look,
+    ends,
+    new_figure,
+    shared_legend,
+)
 from in9.taxonomy import CHANCE, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
-def matrix_heatmaps(frames: Mapping[str, pd.DataFrame], rows: Mapping[str, str] = TITLES) -> Figure:
+def matrix_heatmaps(frames: Mapping[str, pd.DataFrame], rows: Mapping[str, str] = TITLES) -> Chart:
     """Accuracy of each training set (down) on each test set (across), one panel for each origin (table 5).
 
     Each frame has the columns train, test, accuracy in percent, as ``in9.experiments.backgrounds_suffice.accuracies``
@@ -39,7 +49,7 @@ def matrix_heatmaps(frames: Mapping[str, pd.DataFrame], rows: Mapping[str, str] 
         axis.tick_params(axis="y", rotation=0)
         for label in axis.get_xticklabels():
             label.set(rotation=40, ha="right", rotation_mode="anchor")
-    return figure
+    return Chart.of_panels(figure, frames)
 
 
 def intervals(
@@ -50,7 +60,7 @@ def intervals(
     xlabel: str,
     chance: bool = False,
     looks: Mapping[str, Look] = ORIGIN_LOOKS,
-) -> Figure:
+) -> Chart:
     """A row for each name in ``order``, with a dot and an interval for each origin, so that origins compare.
 
     ``frame`` has the columns ``rows`` (the row's name, which may be a key of ``TITLES``), origin (a key of ``looks``),
@@ -77,10 +87,10 @@ def intervals(
     else:
         axis.axvline(0, color="#777777", linewidth=1)
     shared_legend(figure, "lower")
-    return figure
+    return Chart(figure, pd.concat(part for _, part in parts))
 
 
-def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: float = 5.0) -> Figure:
+def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: float = 5.0) -> Chart:
     """How the backgrounds' attack success rates are spread: a panel for each target class, an outline for each origin.
 
     ``frame`` has the columns origin (a key of ``ORIGIN_LOOKS``), target (one of ``order``) and value in percent;
@@ -90,9 +100,12 @@ def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: flo
     across = 3
     down = math.ceil(len(order) / across)
     figure, axes = new_figure(1.75 * down + 0.6, down, across, sharex=True, sharey=True)
+    heights = []
     for axis, target in zip(axes.flat, order, strict=False):
         for look, part in by_look(frame[frame["target"] == target], "origin", ORIGIN_LOOKS):
             shares = 100 * np.histogram(part["value"], bins)[0] / len(part)
+            bars = pd.DataFrame({"from": bins[:-1], "to": bins[1:], "share": shares})
+            heights.append(bars.assign(target=target, series=look["label"]))
             axis.stairs(shares, bins, color=look["color"], linewidth=1.8, label=look["label"])
             axis.stairs(shares, bins, color=look["color"], fill=True, alpha=0.15)
         axis.set_title(target, fontsize=11, fontweight="normal")
@@ -100,10 +113,10 @@ def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: flo
     figure.supxlabel("attack success rate of one background, %", fontsize=11)
     figure.supylabel("share of the class's backgrounds, %", fontsize=11)
     shared_legend(figure, "upper")
-    return figure
+    return Chart(figure, pd.concat(heights, ignore_index=True))
 
 
-def flow(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str], names: Mapping[str, str]) -> Figure:
+def flow(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str], names: Mapping[str, str]) -> Chart:
     """Where images go from one prediction to the next, one panel for each model: an alluvial diagram (table 3).
 
     Each frame is as ``in9.experiments.fine_grained.paths`` gives it; ``titles`` names the columns (part -> label, in
@@ -118,7 +131,7 @@ def flow(frames: Mapping[str, pd.DataFrame], titles: Mapping[str, str], names: M
         axis.set_xticks(range(len(titles)), [label.replace(": ", ":\n") for label in titles.values()])
     handles = [Patch(color=CATEGORY_COLOURS[name], label=label) for name, label in names.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    return figure
+    return Chart.of_panels(figure, frames)
 
 
 def _flow_panel(axis: Axes, frame: pd.DataFrame, parts: Sequence[str]) -> None:

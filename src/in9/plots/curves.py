@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from in9.plots.style import GUIDE, ORIGIN_LOOKS, WAY_LOOKS, WORDS, Look, by_look, ends, new_figure, shared_legend
+from in9.plots.style import GUIDE, ORIGIN_LOOKS, WAY_LOOKS, WORDS, Chart, Look, by_look, ends, new_figure, shared_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def lines(
@@ -26,7 +25,7 @@ def lines(
     looks: Mapping[str, Look] = ORIGIN_LOOKS,
     references: Mapping[str, Sequence[tuple[float, str]]] = MappingProxyType({}),
     logarithmic: bool = False,
-) -> Figure:
+) -> Chart:
     """Panels above each other, one for each ylabel, with a line and its interval band for each series.
 
     Each frame has the columns ``across``, series (a key of ``looks``), value, low and high; low and high may be
@@ -49,10 +48,10 @@ def lines(
         axis.grid(axis="y", alpha=0.3)
         _names_at_the_right(axis, names)
     axes[-1, 0].set_xlabel(xlabel)
-    return figure
+    return Chart.of_panels(figure, panels)
 
 
-def vulnerability_growth(frame: pd.DataFrame, wanted: int, extrapolated: Mapping[str, float]) -> Figure:
+def vulnerability_growth(frame: pd.DataFrame, wanted: int, extrapolated: Mapping[str, float]) -> Chart:
     """Vulnerable foregrounds against the number of backgrounds that they meet, a line with its band for each origin.
 
     ``frame`` has the columns origin (a key of ``ORIGIN_LOOKS``), backgrounds, value, low and high in percent; low and
@@ -71,7 +70,7 @@ def vulnerability_growth(frame: pd.DataFrame, wanted: int, extrapolated: Mapping
     axis.set(xlabel="number of backgrounds", ylabel="vulnerable objects, %", ylim=(0, 102))
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
-    return figure
+    return Chart(figure, frame)
 
 
 def _band(axis: Axes, part: pd.DataFrame, across: str, look: Look) -> None:
@@ -115,7 +114,7 @@ def moved_apart(heights: Sequence[float], sizes: Sequence[float]) -> np.ndarray:
     return result
 
 
-def tradeoff(panels: Mapping[str, pd.DataFrame], start: str | None = None) -> Figure:
+def tradeoff(panels: Mapping[str, pd.DataFrame], start: str | None = None) -> Chart:
     """Accuracy on Original against BG-Gap, a cross of intervals and a name for each way to train (table 5).
 
     There is one panel for each title, and all share their axes. Each frame has the columns training (a key of
@@ -140,7 +139,7 @@ def tradeoff(panels: Mapping[str, pd.DataFrame], start: str | None = None) -> Fi
     axes[-1, 0].set_xlabel("accuracy on Original, %")
     for axis, frame in zip(axes.flat, panels.values(), strict=True):  # now that the shared axes have their final ends
         _names_beside_crosses(axis, frame)
-    return figure
+    return Chart.of_panels(figure, panels)
 
 
 def _arrows_and_frontier(axis: Axes, frame: pd.DataFrame, start: str) -> None:
@@ -185,7 +184,7 @@ def scatter(
     ylabel: str,
     looks: Mapping[str, Look] = ORIGIN_LOOKS,
     ylim: tuple[float, float] | None = None,
-) -> Figure:
+) -> Chart:
     """Points with their fitted lines and the lines' bands, one panel for each title, two beside each other (figure 8).
 
     Each panel has a frame of points and one of lines (several rows for each line), both with the columns ``across``,
@@ -210,4 +209,4 @@ def scatter(
     figure.supxlabel(xlabel, fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     shared_legend(figure, "upper", fontsize=10.5, handletextpad=0.2, columnspacing=1.2)
-    return figure
+    return Chart.of_panels(figure, {title: points for title, (points, _) in panels.items()})

@@ -5,13 +5,15 @@ All is plain Markdown, which JupyterLab, the rendered book and a code host show 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
-from in9.plots.tables import WithInterval
+from in9.plots.style import Chart
+from in9.plots.tables import WithInterval, download
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -27,17 +29,25 @@ class Text:
 
 @dataclass(frozen=True)
 class Captioned:
-    """A figure with its caption."""
+    """A figure with its caption and, of a chart, its numbers to download."""
 
     figure: Figure
     caption: str
+    data: pd.DataFrame | None = field(default=None, kw_only=True)
 
     def _ipython_display_(self) -> None:
+        from IPython.display import HTML, display
+
+        self._display_figure()
+        if self.caption:
+            display(Text(f"<small>{self.caption}</small>"))
+        if self.data is not None:
+            display(HTML(download(self.data, "figure.csv")))
+
+    def _display_figure(self) -> None:
         from IPython.display import display
 
         display(self.figure)
-        if self.caption:
-            display(Text(f"<small>{self.caption}</small>"))
 
 
 def say(text: str, **values: Any) -> Text:
@@ -57,9 +67,10 @@ def finding(sentence: str, paper: Any, ours: Any, verdict: str, **values: Any) -
     return Text(f"> **{_filled(sentence, values)}**\n>\n> {' · '.join(numbers)} · verdict: **{verdict}**")
 
 
-def show(figure: Figure, caption: str = "", **values: Any) -> Captioned:
-    """A figure and, below it, its caption; ``values`` fill the caption, as in ``say``."""
-    return Captioned(figure, _filled(caption, values))
+def show(shown: Chart | Figure, caption: str = "", **values: Any) -> Captioned:
+    """A chart or a picture and, below it, its caption; ``values`` fill the caption, as in ``say``."""
+    text = _filled(caption, values)
+    return Captioned(shown.figure, text, data=shown.data) if isinstance(shown, Chart) else Captioned(shown, text)
 
 
 class _InPercent:

@@ -7,12 +7,29 @@ without it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import pandas as pd
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure and the numbers that it shows; a page offers them as a CSV file."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+    @classmethod
+    def of_panels(cls, figure: Figure, panels: Mapping[str, pd.DataFrame]) -> Chart:
+        """A figure of panels; the numbers of all stand below each other, with the panel's title in front."""
+        parts = [frame.assign(panel=title.replace("\n", ", ")) for title, frame in panels.items()]
+        data = pd.concat(parts, ignore_index=True)
+        return cls(figure, data[["panel", *data.columns.drop("panel")]])
 
 
 class Look(TypedDict):

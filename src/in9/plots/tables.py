@@ -54,8 +54,8 @@ class Table:
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
-    def csv(self) -> str:
-        """The same numbers, unrounded: an estimate takes three columns, of which two end in ``low`` and ``high``."""
+    def data(self) -> pd.DataFrame:
+        """The same numbers, all digits; an estimate takes three columns, of which two end in ``low`` and ``high``."""
         flat = []
         for row in self.rows:
             cells: dict[str, Any] = {}
@@ -65,7 +65,7 @@ class Table:
                 else:
                     cells[name] = value
             flat.append(cells)
-        return pd.DataFrame(flat).to_csv(index=False)
+        return pd.DataFrame(flat)
 
     def html(self) -> str:
         """The table as HTML in which every text is escaped, and a link that holds the CSV file itself."""
@@ -78,9 +78,7 @@ class Table:
         )
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         table = f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        address = base64.b64encode(self.csv().encode()).decode()
-        link = f'<a download="table.csv" href="data:text/csv;base64,{address}">Download as CSV</a>'
-        box = f'<div class="pst-scrollable-table-container">{table}</div><p class="in9-download">{link}</p>'
+        box = f'<div class="pst-scrollable-table-container">{table}</div>{download(self.data(), "table.csv")}'
         caption = inline_html(self.caption)
         if self.fold or len(self.rows) > ROWS_IN_SIGHT:
             size = f"{len(self.rows)} {'row' if len(self.rows) == 1 else 'rows'}"
@@ -94,6 +92,13 @@ class Table:
 
     def _is_text(self, column: str) -> bool:
         return isinstance(next((row[column] for row in self.rows if row[column] is not None), ""), str)
+
+
+def download(data: pd.DataFrame, name: str) -> str:
+    """A link, as HTML, that holds a CSV file of that name itself; its numbers have six digits."""
+    address = base64.b64encode(data.to_csv(index=False, float_format="%.6g").encode()).decode()
+    link = f'<a download="{escape(name)}" href="data:text/csv;base64,{address}">Download as CSV</a>'
+    return f'<p class="in9-download">{link}</p>'
 
 
 def escaped(text: object, longest: int = 100) -> str:

@@ -114,7 +114,7 @@ def figure(score: Score) -> Figure:
     style.use("svg")
     frame = score.table().rename(columns={"rule": "origin"}).query("test != 'bg_gap'")
     xlabel = f"accuracy of {score.name}, %"
-    return charts.intervals(frame, "test", "value", score.tests, xlabel, chance=True, looks=RULE_LOOKS)
+    return charts.intervals(frame, "test", "value", score.tests, xlabel, chance=True, looks=RULE_LOOKS).figure
 
 
 def document(score: Score | ChallengeScore | SaliencyScore) -> str:
