@@ -9,6 +9,7 @@ data: str = None  # folder of a dataset; from here on None is the profile's
 epochs: int = None
 seeds: list[int] = None  # with papermill -p: 0,1
 architecture: str = None
+training_sets: list[str] = None  # rows of the matrix (table 5)
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -258,7 +259,8 @@ tables.side_by_side(
 # %% tags=["remove-input"]
 def tested(trained):
     p_values = {}
-    for train in ("original", "in9l", "mixed_rand_once", "mixed_rand"):
+    trainings = ("original", "in9l", "mixed_rand_once", "mixed_rand")
+    for train in (name for name in trainings if name in trained):
         first = trained[train].of_draw(0)
         pairs = list(
             zip(first.correct("mixed_same"), first.correct("mixed_rand"), strict=True)

@@ -12,6 +12,7 @@ data: str = None  # folder of a dataset; from here on None is the profile's
 epochs: int = None
 seeds: list[int] = None  # with papermill -p: 0,1
 architecture: str = None
+training_sets: list[str] = None  # rows of the matrix (table 5)
 
 # %% tags=["hide-input"]
 from in9.book import demonstration, explore

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import papermill
 import pytest
@@ -16,6 +16,7 @@ from in9.book.notebooks import Chapter, find_chapters, parameters_for
 from in9.book.parameters import declared, fitting, values_in
 from in9.book.setup import CHANGES, open_study
 from in9.errors import In9Error
+from in9.experiments import backgrounds_suffice
 from in9.study.workspace import HOME_VARIABLE
 
 PROJECT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ data: str = None
 epochs: int = None
 seeds: list[int] = None
 architecture: str = None
+training_sets: list[str] = None
 """
 PARAMETERS = declared(CELL)
 CHAPTERS = find_chapters(PROJECT)
@@ -43,6 +45,7 @@ CHAPTERS = find_chapters(PROJECT)
         ("epochs", 2, 2),
         ("measure", True, True),
         ("data", "folder", "folder"),
+        ("training_sets", "original, mixed_rand", ["original", "mixed_rand"]),
     ],
 )
 def test_values_that_fit(name: str, value: Any, fit: Any) -> None:
@@ -101,6 +104,11 @@ def test_what_changes_the_measurement_needs_a_measurement() -> None:
     profile = study.profile
     assert (profile.recipe.epochs, profile.recipe.architecture, profile.seeds) == (2, "alexnet", (3,))
     assert study.compute and study.folder == Path.home() / "built"
+    some = open_study(notebook(CELL, training_sets="original,no_fg", measure=True))
+    assert some.profile.training_sets == ("original", "no_fg")
+    assert set(backgrounds_suffice.MATRIX.groups(some.profile)) == {"original", "no_fg"}
+    with pytest.raises(In9Error, match=r"no training set 'orginal'\. Did you mean 'original'"):
+        open_study(notebook(CELL, training_sets="orginal", measure=True))
 
 
 def test_every_chapter_has_the_same_parameters() -> None:
@@ -116,7 +124,7 @@ def test_papermill_knows_the_parameters_too(chapter: Chapter) -> None:
     inferred = papermill.inspect_notebook(str(chapter.source.with_suffix(".ipynb")))
     types = {name: facts["inferred_type_name"] for name, facts in inferred.items()}
     kinds = {name: parameter.kind for name, parameter in chapter.declared().items()}
-    assert types == {name: str(kind) if name == "seeds" else kind.__name__ for name, kind in kinds.items()}
+    assert types == {name: str(kind) if get_origin(kind) else kind.__name__ for name, kind in kinds.items()}
 
 
 @pytest.mark.slow

@@ -12,7 +12,10 @@ from in9.errors import In9Error
 from in9.study.profile import Profile, load_profile
 from in9.study.study import Study
 
-CHANGES = declared("data: str = None\nepochs: int = None\nseeds: list[int] = None\narchitecture: str = None\n")
+CHANGES = declared(
+    "data: str = None\nepochs: int = None\nseeds: list[int] = None\narchitecture: str = None\n"
+    "training_sets: list[str] = None\n"
+)
 """Parameters that change what is measured, as every chapter declares them."""
 
 
@@ -21,9 +24,9 @@ def open_study(names: Mapping[str, Any]) -> Study:
 
     ``profile`` is the name of a profile or the path of a TOML file. With ``measure`` what has no record is trained and
     measured on ``device``; without, nothing is computed. ``data`` is the folder of a built dataset; ``epochs``,
-    ``seeds`` and ``architecture`` take the place of the profile's. Raises In9Error for a parameter that papermill was
-    given and the chapter does not have, for a value of another type than the cell of parameters declares, and for
-    changes of what is measured where nothing is.
+    ``seeds``, ``architecture`` and ``training_sets`` take the place of the profile's. Raises In9Error for a parameter
+    that papermill was given and the chapter does not have, for a value of another type than the cell of parameters
+    declares, and for changes of what is measured where nothing is.
     """
     values = values_in(names)
     measure, changes = values["measure"], [name for name in CHANGES if values.get(name) is not None]
@@ -46,7 +49,7 @@ def has_records(study: Study) -> bool:
 
 
 def changed(profile: Profile, given: Mapping[str, Any]) -> Profile:
-    """The profile with other data, epochs, seeds (or folds) or network, where parameters say so.
+    """The profile with other data, epochs, seeds (or folds), network or training sets, where parameters say so.
 
     Raises In9Error for a value of another type.
     """
@@ -56,5 +59,6 @@ def changed(profile: Profile, given: Mapping[str, Any]) -> Profile:
         profile,
         data=str(Path(values["data"]).expanduser().absolute()) if "data" in values else profile.data,
         seeds=tuple(values.get("seeds", profile.seeds)),
+        training_sets=tuple(values.get("training_sets", profile.training_sets)),
         recipe=profile.recipe.changed(**recipe),
     )

@@ -19,7 +19,7 @@ from in9.training.recipe import TRAINING_SETS
 MATRIX = Experiment(
     "matrix",
     ("02", "03"),
-    lambda profile: {train: evaluations(profile, profile.recipes_on([train])) for train in TRAINING_SETS},
+    lambda profile: {train: evaluations(profile, profile.recipes_on([train])) for train in profile.training_sets},
 )
 
 ROWS = {

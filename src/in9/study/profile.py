@@ -58,6 +58,7 @@ class Profile:
     split: Split = field(default_factory=Split)
     build_seed: int = 0
     seeds: tuple[int, ...] = (0,)
+    training_sets: tuple[str, ...] = TRAINING_SETS
     draws: int = 1
     adversarial_foregrounds: int | None = None
     adversarial_backgrounds: int | None = None
@@ -90,6 +91,11 @@ class Profile:
             seeds = list(getattr(self, name) or ())
             if not set(seeds) <= set(range(folds)):
                 raise In9Error(f"With {folds} folds seeds are their numbers, 0 to {folds - 1}; got {name} = {seeds}.")
+        if not self.training_sets:
+            raise In9Error("A profile needs at least 1 training set.")
+        for name in self.training_sets:
+            if name not in TRAINING_SETS:
+                raise unknown("training set", name, TRAINING_SETS)
         if not 1 <= self.draws <= MOST_DRAWS:
             raise In9Error(f"Mixed test sets are drawn once to {MOST_DRAWS:,} times; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
@@ -144,10 +150,11 @@ class Profile:
         return self.recipe.changed(train_on=train_on, seed=seed, **changes)
 
     def recipes_on(
-        self, train_on: Sequence[str] = TRAINING_SETS, seeds: Sequence[int] | None = None, **changes: Any
+        self, train_on: Sequence[str] | None = None, seeds: Sequence[int] | None = None, **changes: Any
     ) -> list[Recipe]:
         """One recipe for each training set and each seed (the profile's, unless given)."""
-        return [self.recipe_on(name, seed, **changes) for name in train_on for seed in seeds or self.seeds]
+        names, seeds = train_on or self.training_sets, seeds or self.seeds
+        return [self.recipe_on(name, seed, **changes) for name in names for seed in seeds]
 
 
 def profile_names() -> list[str]:
