@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -70,12 +70,13 @@ def run_chain(jobs: list[Job], workspace: Workspace, device: str, deadline: floa
     return done, time.time() - started
 
 
-def pack(workspace: Workspace, profile: str, out: Path, weights: list[tuple[str, Path]]) -> None:
-    """Put the records into one archive, and weights rounded to 16 bits into files, in the folder ``out``."""
+def pack(workspace: Workspace, profiles: Iterable[str], out: Path, weights: list[tuple[str, Path]]) -> None:
+    """Put these profiles' records into one archive, and weights rounded to 16 bits into files, in ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(out / "records.tar.gz", "w:gz") as archive:
-        for path in sorted((workspace.measured / profile).glob("*.json")):
-            archive.add(path, f"{profile}/{path.name}")
+        for profile in profiles:
+            for path in sorted((workspace.measured / profile).glob("*.json")):
+                archive.add(path, f"{profile}/{path.name}")
     for name, path in weights:
         if path.is_file():
             with safe_open(path, "pt") as stored:
@@ -119,7 +120,9 @@ def main(say: Callable[[str], None] = print) -> None:
         (name, Job(study.profile, "evaluation", recipe).weights(workspace))
         for name, recipe in [*kept, ("mixed_rand_once", once)]
     ]
-    pack(workspace, study.profile.name, arguments.out, [(name, path) for name, path in weights if path is not None])
+    profiles = [study.profile.name, study.profile.of_many_trainings.name]
+    kept_weights = [(name, path) for name, path in weights if path is not None]
+    pack(workspace, dict.fromkeys(profiles), arguments.out, kept_weights)
     left = len(study.missing(job for jobs in todo for job in jobs))
     say(f"packed after {time.time() - begun:.0f} s; {left} records left")
 

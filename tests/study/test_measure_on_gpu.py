@@ -48,9 +48,13 @@ def test_a_chain_ends_at_the_deadline_and_what_was_done_is_packed(workspace: Wor
     assert script.run_chain(chain, workspace, "cpu", time.time() - 1)[0] == 0
     assert script.run_chain(chain, workspace, "cpu", time.time() + 600)[0] == 2
     weights = chain[0].weights(workspace)
-    script.pack(workspace, PROFILE.name, tmp_path, [("original", weights), ("absent", tmp_path / "absent")])
+    (workspace.measured / "split").mkdir()
+    (workspace.measured / "split" / "evaluation_0.json").write_text("{}")
+    profiles, kept = (PROFILE.name, "split"), [("original", weights), ("absent", tmp_path / "absent")]
+    script.pack(workspace, profiles, tmp_path, kept)
     with tarfile.open(tmp_path / "records.tar.gz") as archive:
         names = archive.getnames()
     assert {f"{PROFILE.name}/{job.find(workspace.measured).filename}" for job in chain} <= set(names)
+    assert "split/evaluation_0.json" in names, "trainings of another profile are kept, too"
     (packed,) = tmp_path.glob("*.original.safetensors")
     assert packed.stat().st_size < 0.6 * weights.stat().st_size
