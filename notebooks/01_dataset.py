@@ -323,11 +323,11 @@ tables.table(
 )
 
 # %% [markdown]
-# There are three more differences from the paper. The authors also left out test images in which another object of the
-# class stands outside the box; we did not check for that. When their tiles come from the right of a box or from below
-# it, they begin with the last column or row of the box; ours begin just after it, so that no pixel of the box gets into
-# the background. Finally, the paper does not say whether the random class of Mixed-Rand may be the object's own; we draw
-# it from all nine.
+# As in the paper, a test image was also rejected if another object of its class clearly stands outside the box: the
+# verdict then is *box wrong*. There are two more differences from the paper. When the authors' tiles come from the right
+# of a box or from below it, they begin with the last column or row of the box; ours begin just after it, so that no pixel
+# of the box gets into the background. And the paper does not say whether the random class of Mixed-Rand may be the
+# object's own; we draw it from all nine.
 
 # %% tags=["remove-input"]
 page.say(f"Profile `{study.profile.name}`. {study.profile.about}")

@@ -152,7 +152,7 @@ page.say(
     leak=record.answers("only_fg").accuracy("only_bg_t"),
     paper_leak=table5.loc["only_fg", "only_bg_t"],
     beyond=verdicts.verdict_on(
-        "Backgrounds suffice: on its own test set a network trained on Only-BG-T",
+        "Backgrounds suffice: on Only-BG-T, a network trained on Only-BG-T",
         record,
     ).estimate,
     no_fg=record.answers("no_fg").accuracy("mixed_rand"),

@@ -31,7 +31,7 @@ attacks = {
 }
 first = next(iter(attacks))  # our record on photographs, if there is one
 attack, paper_backgrounds = attacks[first]["in9l"], int(paper.fact("backgrounds").value)
-verdict = verdicts.verdict_on("Most objects can be fooled", study)
+verdict = verdicts.verdict_on("Most objects are vulnerable", study)
 page.finding(
     "For {fooled:.0f} of 100 objects, at least one background makes the network answer the background's class instead of "
     "the object's.",

@@ -35,9 +35,10 @@ verdict = verdicts.verdict_on(
     "Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand", study
 )
 page.finding(
-    "Training on random backgrounds (Mixed-Rand) raises accuracy on random "
-    "backgrounds by {gained:.1f} points and changes the BG-Gap from {before:.1f} to "
-    "{after:.1f} points. The price is {loss:.1f} points of accuracy on whole images.",
+    "Training on Mixed-Rand, with random backgrounds drawn once as in the paper, raises "
+    "accuracy on random backgrounds by {gained:.1f} points and changes the BG-Gap from "
+    "{before:.1f} to {after:.1f} points. The price is {loss:.1f} points of accuracy on "
+    "whole images.",
     paper=f"{verdict.claim.printed().value:.1f} points gained",
     ours=f"{verdict.ours} points gained",
     verdict=verdict.decision,

@@ -39,7 +39,7 @@ shares = {
 }
 first = next(iter(models))  # our record on photographs, if there is one
 original, ours = models[first]["original"], shares[first]["original"]
-verdict = verdicts.verdict_on("The background decides for many", study)
+verdict = verdicts.verdict_on("Many images need their background", study)
 page.finding(
     "Of 100 images, {required:.0f} are recognised as they are, but not with a random background. For {fools:.0f} it is the other "
     "way round: their own background misleads.",

@@ -48,7 +48,7 @@ slopes = {
     for origin, frame in fitted.items()
 }
 verdict = verdicts.verdict_on(
-    "The better a network is on ImageNet, the smaller is its BG-Gap", study
+    "The better a network is on ImageNet, the smaller its BG-Gap", study
 )
 ours = next((scores for scores in reversed(scored.values()) if len(scores) > 2), [])
 repeats = 300 if ours else 0  # without networks of ours nothing is drawn anew

@@ -326,8 +326,8 @@ def test_describe(study: Study, folder: Path) -> None:
 def decided(study: Study) -> dict[str, str]:
     """The decisions on the chapter's claims: that a test set rises, by its name, and the spaces by what narrows."""
     decisions = {claim.text: verdicts.judge(claim, study).decision for claim in CLAIMS if claim.chapter == "08"}
-    names = {"better it is on ": "", "smaller is its ": "", "rises less than accuracy on ": "over Only-BG-T: ",
-             "falls from Mixed-Rand to ": "space to "}  # fmt: skip
+    names = {"better it is on ": "", "smaller its ": "", "rises less than accuracy on ": "over Only-BG-T: ",
+             "loses from Mixed-Rand to ": "space to "}  # fmt: skip
     return {
         key + text.split(words)[1].rstrip("."): decision
         for text, decision in decisions.items()

@@ -1,8 +1,8 @@
 """What the paper finds, as claims in our words: each with the paper's number, and the quantity and region that test it.
 
 ``in9.experiments.verdicts`` decides them. No number of the paper stands here: they come from
-``in9.experiments.paper``. Where the paper names no bound, the bound of the test is ours and marked so; these bounds are
-older than the numbers that they judge.
+``in9.experiments.paper``. Where the paper names no bound, the bound of the test is ours and marked so; the page *How to
+read this book* says when it was set.
 """
 
 from __future__ import annotations
@@ -78,22 +78,22 @@ _MET = "targeted, 4,050 backgrounds"  # for each object of the paper
 
 CLAIMS = (
     *(
-        _cells(f"Backgrounds suffice: on its own test set a network trained on {TITLES[name]} does better than one "
-               "trained on Only-FG, which can know no more than sizes and outlines of boxes.",
+        _cells(f"Backgrounds suffice: on {TITLES[name]}, a network trained on {TITLES[name]} does better than one "
+               "trained on Only-FG, that is, on objects without backgrounds.",
                "02", ABOVE_ZERO, (name, name), ("only_fg", name))
         for name in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"A network trained on {TITLES[name]}, where no object is seen, beats chance on whole images "
+        _cells(f"A network trained on {TITLES[name]}, which shows no objects, does better than chance on whole images "
                "(Original).", "02", ABOVE_CHANCE, (name, "original"))
         for name in ("only_bg_b", "only_bg_t", "no_fg")
     ),
     *(
-        _cells(f"Boxes give away little: on {TITLES[name]}, a network trained on Only-FG stays within 15 points of "
-               "chance.", "02", LITTLE, ("only_fg", name), own_bound=True)
+        _cells(f"Boxes give little away: on {TITLES[name]}, a network trained on Only-FG scores less than 15 points "
+               "above chance.", "02", LITTLE, ("only_fg", name), own_bound=True)
         for name in ("only_bg_b", "only_bg_t")
     ),
-    _cells("A network trained on IN-9L does better on No-FG, where the outline shows, than on Only-BG-B.",
+    _cells("A network trained on IN-9L does better on No-FG, which shows the object's outline, than on Only-BG-B.",
            "02", ABOVE_ZERO, (IN9L, "no_fg"), (IN9L, "only_bg_b"), "in9l_no_fg_over_only_bg_b"),
     _cells("A network trained on Original does about as well on No-FG as on Only-BG-T (within 2 points).",
            "02", ALIKE, ("original", "no_fg"), ("original", "only_bg_t"), "original_no_fg_over_only_bg_t",
@@ -103,7 +103,7 @@ CLAIMS = (
     *(
         Claim(text, "03", ABOVE_ZERO, q.table5(cell, minus), q.more_images(cell, minus))
         for text, cell, minus in (
-            ("More training images do not close the gap: after training on IN-9L it is above zero, too.",
+            ("More training images do not close the gap: after training on IN-9L, it is still above zero.",
              (IN9L, "mixed_same"), (IN9L, "mixed_rand")),
             *(
                 ("More training images help: training on IN-9L rather than Original raises accuracy on "
@@ -112,26 +112,27 @@ CLAIMS = (
             ),
         )
     ),
-    _cells("A network trained on Original does worse on Mixed-Next, where the background always misleads, than on "
-           "Mixed-Rand.", "03", ABOVE_ZERO, ("original", "mixed_rand"), ("original", "mixed_next")),
-    Claim("Every architecture relies on backgrounds: the smallest BG-Gap of networks trained on IN-9L is above zero.",
-          "03", ABOVE_ZERO, q.row("models", "training == 'in9l' and test == 'bg_gap'", "accuracy"),
+    _cells("A network trained on Original does worse on Mixed-Next, where every background is of another class, than "
+           "on Mixed-Rand.", "03", ABOVE_ZERO, ("original", "mixed_rand"), ("original", "mixed_next")),
+    Claim("Every architecture relies on backgrounds: even the smallest BG-Gap of a network trained on IN-9L is above "
+          "zero.", "03", ABOVE_ZERO, q.row("models", "training == 'in9l' and test == 'bg_gap'", "accuracy"),
           q.Reading(q.smallest_gap)),
-    Claim("Most objects can be fooled: some background of another class makes a network trained on IN-9L answer that "
-          "class.", "04", MOST, q.fact("vulnerable"),
+    Claim("Most objects are vulnerable: at least one background of another class makes a network trained on IN-9L "
+          "answer the background's class.", "04", MOST, q.fact("vulnerable"),
           q.Reading(lambda study: q.attacks(study).vulnerable("targeted"), "targeted, other numbers of backgrounds"),
           own_bound=True, remark=q.attacked_with),
-    Claim("No class is a weak target: even the backgrounds of the weakest together turn more than half of the other "
-          "objects into it.", "04", MOST, q.row("adversarial", "measure == 'fooled_any'", protocol=_MET),
+    Claim("No class is a weak target: even for the weakest class, more than half of the other objects are taken for "
+          "that class on at least one of its backgrounds.",
+          "04", MOST, q.row("adversarial", "measure == 'fooled_any'", protocol=_MET),
           q.Reading(lambda study: q.attacks(study).weakest(), "targeted, other numbers of backgrounds"),
           own_bound=True),
-    Claim("Some backgrounds are far stronger than others: the strongest turns more than a quarter more of the other "
-          "objects into its class than its class's backgrounds do on average.",
+    Claim("Some backgrounds are far stronger than others: the attack success rate of the strongest is more than 25 "
+          "points above the mean of its class.",
           "04", Region(0.25), q.words("adversarial backgrounds", "the mean over backgrounds is not printed"),
           q.Reading(q.best_background), own_bound=True),
     Claim("Training on Mixed-Rand protects: fewer objects are vulnerable than after training on Original.",
-          "04", ABOVE_ZERO, q.words("adversarial backgrounds", "the paper attacks one network"),
-          q.Reading(q.fewer_vulnerable)),
+          "04", ABOVE_ZERO, q.words("adversarial backgrounds", "the paper attacks only one network"),
+          q.Reading(q.fewer_vulnerable), remark=q.drawn_anew),
     _cells("Training on Mixed-Rand leaves no BG-Gap (within 2 points).",
            "05", ALIKE, (_ONCE, "mixed_same"), (_ONCE, "mixed_rand"), "bg_gap_mixed_rand", own_bound=True),
     _cells("Training on Mixed-Rand rather than Original raises accuracy on Mixed-Rand.", "05", ABOVE_ZERO,
@@ -144,35 +145,35 @@ CLAIMS = (
         for name in ("only_bg_b", "only_bg_t")
     ),
     *(
-        _cells(f"A network trained on Mixed-Rand stays within 15 points of chance on {TITLES[name]}.",
+        _cells(f"On {TITLES[name]}, a network trained on Mixed-Rand scores less than 15 points above chance.",
                "05", LITTLE, (_ONCE, name), own_bound=True)
         for name in ("only_bg_b", "only_bg_t")
     ),
-    Claim("For a network trained on Mixed-Rand backgrounds matter little: over the five test sets with the object, its "
-          "accuracy varies by less than 10 points.", "05", Region(high=0.1), q.fact("mixed_rand_spread"),
+    Claim("Backgrounds matter little to a network trained on Mixed-Rand: on the five test sets that show the object, "
+          "its accuracies differ by less than 10 points.", "05", Region(high=0.1), q.fact("mixed_rand_spread"),
           q.Reading(q.spread, q.protocol(_ONCE)), own_bound=True),
     _cells("Training on Mixed-Rand has a price: accuracy on Original is lower than after training on Original.",
            "05", ABOVE_ZERO, ("original", "original"), (_ONCE, "original")),
-    Claim("A network trained on Mixed-Rand looks more at the object than one trained on Original: more of its saliency "
-          "map lies there, beyond what maps gain by being more central.",
-          "06", ABOVE_ZERO, q.words("figure 6"), q.Reading(q.focus_change)),
-    Claim("The background decides for many: for more than a tenth of the images, a network trained on Original is "
-          "right on the whole image and wrong on Mixed-Rand.", "07", Region(0.1), q.fact("bg_required_share"),
+    Claim("A network trained on Mixed-Rand looks more at the object than one trained on Original: a larger share of "
+          "its saliency map lies there, even when we allow for maps that merely became more central.",
+          "06", ABOVE_ZERO, q.words("figure 6"), q.Reading(q.focus_change), remark=q.drawn_anew),
+    Claim("Many images need their background: for more than a tenth of them, a network trained on Original is right on "
+          "the whole image and wrong on Mixed-Rand.", "07", Region(0.1), q.fact("bg_required_share"),
           q.Reading(lambda study: fine_grained.shares(study.answers("original"))["required"]), own_bound=True),
-    Claim("The background harms few: for less than a tenth of the images, a network trained on Original is wrong on "
-          "the whole image and right on Mixed-Rand.", "07", Region(high=0.1), q.fact("bg_fools_share"),
+    Claim("Few images are harmed by their background: for less than a tenth of them, a network trained on Original is "
+          "wrong on the whole image and right on Mixed-Rand.", "07", Region(high=0.1), q.fact("bg_fools_share"),
           q.Reading(lambda study: fine_grained.shares(study.answers("original"))["fools"]), own_bound=True),
     *(
         Claim(f"The better a network is on ImageNet, the better it is on {TITLES[name]}.",
               "08", ABOVE_ZERO, q.fact(f"slope_{name}") if name in _FITTED else q.words("figure 8"), q.rise(name))
         for name in (*_FITTED, "mixed_next", "no_fg")
     ),
-    Claim("The better a network is on ImageNet, the smaller is its BG-Gap.",
+    Claim("The better a network is on ImageNet, the smaller its BG-Gap.",
           "08", Region(high=0), q.fact("slope_bg_gap"), q.rise("bg_gap")),
-    Claim("With accuracy on ImageNet, accuracy on Only-BG-T rises less than accuracy on Mixed-Rand.",
+    Claim("As accuracy on ImageNet rises, accuracy on Only-BG-T rises less than accuracy on Mixed-Rand.",
           "08", ABOVE_ZERO, q.less(q.fact("slope_mixed_rand"), q.fact("slope_only_bg_t")),
           q.rise("mixed_rand", "only_bg_t")),
-    Claim("The better a network is on ImageNet, the less its accuracy falls from Mixed-Rand to Mixed-Next.",
+    Claim("The better a network is on ImageNet, the less accuracy it loses from Mixed-Rand to Mixed-Next.",
           "08", Region(high=0), q.words("figure 8"), q.rise("mixed_rand", "mixed_next")),
     Claim("Training on finer classes narrows the BG-Gap.",
           "10", ABOVE_ZERO, q.fact("finest_below_coarsest"), q.Reading(q.finer_narrows)),
@@ -185,7 +186,7 @@ CLAIMS = (
                                    q.row("models", _RESNET50_GAP.format("imagenet"), "accuracy")),
           q.Reading(q.imagenet_narrows)),
     *(
-        Claim(f"Adversarially robust training ({title}) does not narrow the BG-Gap by as much as 2 points.",
+        Claim(f"Adversarially robust training ({title}) narrows the BG-Gap by less than 2 points, if at all.",
               "10", Region(high=0.02), q.words("appendix B, figure 12"), q.robust_narrows(norm), own_bound=True)
         for norm, title in NORM_TITLES.items()
     ),

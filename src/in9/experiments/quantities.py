@@ -133,6 +133,11 @@ def attacked_with(study: Study) -> str:
     )
 
 
+def drawn_anew(study: Study) -> str:
+    """How the Mixed-Rand training set behind a quantity was drawn, where the paper drew it once."""
+    return "Mixed-Rand drawn anew in each epoch"
+
+
 def fewer_vulnerable(study: Study) -> Estimate:
     """Vulnerable objects after training on Original less those after training on Mixed-Rand."""
     attack = ADVERSARIAL.read(study)

@@ -25,12 +25,11 @@ from in9.study.study import NotMeasured, Study
 
 SUPPORTED, UNDECIDED, CONTRADICTED, UNTESTED = DECISIONS = ("supported", "undecided", "contradicted", "not tested")
 RULE = (
-    "Each claim says in our words what the paper found. It is **supported** if the whole 95 % interval lies in the "
+    "Each claim says in our words what the paper found. It is **supported** if our whole 95 % interval lies in the "
     "region of its test, **contradicted** if the whole interval lies outside, and **undecided** if the interval "
-    "reaches across. *Agrees* says whether the paper's own number lies in our interval; it stays empty where the paper "
-    "prints none, or measured by another protocol. Accuracies and shares are in percent, differences in points, slopes "
-    "in points per point of accuracy on ImageNet. A test marked * has a bound of ours, kept from the first "
-    "edition where the claim is older than these numbers."
+    "contains points of both. *Agrees* says whether the paper's own number lies in our interval; it stays empty where "
+    "the paper prints none or used another protocol. Accuracies and shares are in percent, differences in points, "
+    "slopes in points for each point of accuracy on ImageNet. A test marked * has a bound that we chose."
 )
 NO_RECORD = "no record yet"
 WIDTHS = (54, 7, 8, 20, 8, 14)
@@ -122,8 +121,8 @@ def count(verdicts: Sequence[Verdict]) -> str:
     decided = counts[SUPPORTED] + counts[CONTRADICTED]
     return (
         f"{words} ({len(verdicts)} claims). The paper's number lies in our interval in {sum(asked)} of {len(asked)} "
-        f"claims where that can be asked. Of the {decided} decided claims {after_holm(verdicts)} stay decided after "
-        "Holm's correction, under which the chance that any of them is decided wrongly is at most 5 %"
+        f"claims for which that can be asked. Of the {decided} decided claims, {after_holm(verdicts)} stay decided "
+        "after Holm's correction, which limits the chance that any of them is decided wrongly to 5 %"
     )
 
 
