@@ -48,7 +48,7 @@ def dial(study: Study) -> Any:
     """
     measured = controls.dial(study)
     if not measured:
-        raise NotMeasured("This machine has no records of the dial; run the chapter 12 first.")
+        raise NotMeasured("This machine has no records of the dial; run chapter 12 first.")
     images = controls.painted(study.profile)
     if not live():
         return HTML(dial_html(measured, images))

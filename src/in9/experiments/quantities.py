@@ -138,6 +138,11 @@ def drawn_anew(study: Study) -> str:
     return "Mixed-Rand drawn anew in each epoch"
 
 
+def first_edition(study: Study) -> str:
+    """That our record of what takes many trainings is not of the folds; empty for a study without such a record."""
+    return "first edition, one split" if study.recorded and study.profile.many_trainings else ""
+
+
 def fewer_vulnerable(study: Study) -> Estimate:
     """Vulnerable objects after training on Original less those after training on Mixed-Rand."""
     attack = ADVERSARIAL.read(study)

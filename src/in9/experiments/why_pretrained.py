@@ -88,9 +88,10 @@ def caveat(sources: Mapping[str, Study], what: str = "these trainings") -> str:
     models = of_many_trainings(record).answers("original")
     low, high = (100 * share for share in EARLIER_RULE.mask_share)
     return (
-        f"In our record {what} stem from the **first edition**: one split of the photographs, no folds, "
-        f"{len(models.labels['original']):,} test images whose masks had to cover {low:.0f} to {high:.0f} % of their "
-        "boxes, and backgrounds drawn once. Compare them with each other, not with the numbers of the other chapters."
+        f"In our record, {what} are from the **first edition**, which used one split of the photographs in place of "
+        f"folds, {len(models.labels['original']):,} test images whose masks had to cover {low:.0f} to {high:.0f} % of "
+        "their boxes, and a single draw of the backgrounds. Compare these numbers with each other, not with those of "
+        "other chapters."
     )
 
 
