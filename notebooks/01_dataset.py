@@ -330,7 +330,7 @@ tables.table(
 # object's own; we draw it from all nine.
 
 # %% tags=["remove-input"]
-page.say(f"Profile `{study.profile.name}`. {study.profile.about}")
+page.say(f"The profile is `{study.profile.name}`. {study.profile.about}")
 
 # %% [markdown]
 # **Next:** [2 · Backgrounds suffice](02_backgrounds_suffice.ipynb): what a network learns from

@@ -121,8 +121,8 @@ def test_gallery_shows_each_image_in_each_variant(dataset: Dataset) -> None:
 def test_describe_says_what_a_reader_wants_to_know(measured: Workspace, idle: None) -> None:
     text = of_two_seeds(measured).describe()
     for part in (
-        "Profile `trial`. A trial.",
-        "`small_resnet_w8_b1_pool` for 1 epochs on 36 images (2 seeds)",
+        "The profile is `trial`. A trial.",
+        "`small_resnet_w8_b1_pool` is trained for 1 epochs on 36 images (2 seeds)",
         " s on ",
     ):
         assert part in text

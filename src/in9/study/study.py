@@ -270,11 +270,11 @@ class Study:
         model, number = predictions.models[0], len(recipes)
         seconds = predictions.seconds / len(predictions.models)
         seeded = "one seed" if number == 1 else f"{number} seeds"
-        networks = f"a network for each of {number} folds" if profile.split.folds else seeded
+        networks = f"one network for each of {number} folds" if profile.split.folds else seeded
         stored = "These are stored measurements; no network was trained for this page. " if self.recorded else ""
         return (
-            f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
-            f"{recipe.epochs} epochs on {model.training['images']:,} images "
-            f"({networks}); training and testing one took {seconds:,.0f} s on "
+            f"{stored}The profile is `{profile.name}`. {profile.about} For each training set, a "
+            f"`{recipe.architecture}` is trained for {recipe.epochs} epochs on {model.training['images']:,} images "
+            f"({networks}). Training and testing one network took {seconds:,.0f} s on "
             f"{escaped(model.provenance['gpu'] or model.provenance['processor'])}."
         )
