@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,13 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
     names = sorted(choices)
     hint = did_you_mean(str(value), names)
     return In9Error(f"There is no {what} {str(value)!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def check_known(what: str, names: Iterable[str], choices: Collection[str]) -> None:
+    """Raise the error ``unknown`` for the first of the names that is not one of the choices."""
+    for name in names:
+        if name not in choices:
+            raise unknown(what, name, choices)
 
 
 def did_you_mean(value: str, names: Iterable[str]) -> str:

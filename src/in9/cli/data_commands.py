@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from in9.cli.options import assignments, seed_option
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 
 if TYPE_CHECKING:
     from in9.data.source import Source  # NumPy takes a while to import
@@ -133,8 +133,7 @@ def fetch(
     from in9.data.downloads import FETCHABLE
     from in9.study.workspace import find_workspace
 
-    if what not in FETCHABLE:
-        raise unknown("dataset to fetch", what, FETCHABLE)
+    check_known("dataset to fetch", [what], FETCHABLE)
     if what == "photographs":
         to = to or find_workspace().photographs
     elif archive is not None:

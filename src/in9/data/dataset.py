@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, check_known, reason
 from in9.files import key_of, read_json, remembered_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
@@ -180,8 +180,7 @@ class Dataset:
 
         Images that somebody has looked at and rejected are trained on, as in the paper, and not tested on.
         """
-        if split not in SPLITS:
-            raise unknown("split", split, SPLITS)
+        check_known("split", [split], SPLITS)
         chosen = self.table["split"] == split
         if self.folds and split != "validation":
             left_out = self.table["split"] == f"{FOLD}{self.fold}"

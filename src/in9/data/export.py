@@ -35,7 +35,7 @@ from in9.data.dataset import Dataset
 from in9.data.published import MASKS_FILE
 from in9.data.released import BACKGROUNDS, FOLDERS, MASKS
 from in9.data.variants import MIXED, VARIANTS, Pool
-from in9.errors import In9Error, plain_disk_errors, unknown
+from in9.errors import In9Error, check_known, plain_disk_errors
 from in9.files import key_of, one_writer
 from in9.taxonomy import CLASS_NAMES
 
@@ -59,8 +59,7 @@ def export(
     """
     import pandas as pd
 
-    if layout not in EXPORT_FORMATS:
-        raise unknown("format of an export", layout, EXPORT_FORMATS)
+    check_known("format of an export", [layout], EXPORT_FORMATS)
     out = Path(out)
     if out.exists():
         raise In9Error(f"{out} already exists; choose a new folder or remove it.")

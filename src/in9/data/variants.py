@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from in9.data.boxes import canvas_rows_and_columns
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
@@ -39,9 +39,7 @@ VARIANTS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", *MIXED)
 
 def check_variants(names: Sequence[str], also: Sequence[str] = ()) -> None:
     """Raise In9Error for the first name that is neither a variant nor in ``also``."""
-    for name in names:
-        if name not in (*VARIANTS, *also):
-            raise unknown("variant", name, (*VARIANTS, *also))
+    check_known("variant", names, (*VARIANTS, *also))
 
 
 @dataclass(frozen=True)
@@ -176,8 +174,7 @@ def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test")
     depends on (seed, variant, purpose, id) and on the pool it draws from, never on other draws. Raises In9Error if the
     pool has no image of a class that was drawn.
     """
-    if variant not in MIXED:
-        raise unknown("mixed variant", variant, MIXED)
+    check_known("mixed variant", [variant], MIXED)
     labels = pool.labels.cpu().numpy()
     if variant == "mixed_rand":
         classes = (uniforms(seed, f"{variant}/class/{purpose}", pool.ids) * NUM_CLASSES).astype(np.int64)

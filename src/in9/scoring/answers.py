@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, check_known, reason
 from in9.files import hash_of_file
 from in9.scoring.test_images import DatasetImages, TestImages
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
@@ -68,9 +68,7 @@ class Answers:
         compared foreground by foreground; images of IN-9L stand alone. Raises In9Error for a file of other images.
         """
         there = tuple(self.table["test"].unique())
-        for test in there:
-            if test not in images.tests:
-                raise unknown(f"test set in {self.path.name}", test, images.tests)
+        check_known(f"test set in {self.path.name}", there, images.tests)
         if lacking := [test for test in tests if test not in there]:
             raise In9Error(f"{self.path} has no answers for {', '.join(lacking)}; it has {', '.join(there)}.")
         chosen = [test for test in tests or images.tests if test in there]

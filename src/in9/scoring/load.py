@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
+from in9.errors import In9Error, check_known, errors_of_foreign_code, reason
 from in9.files import plain, read_json
 from in9.scoring.answers import is_answers
 from in9.scoring.clip import IMAGENET, is_clip, zero_shot
@@ -88,8 +88,7 @@ def load_model(
     compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit or cannot be had.
     """
     preprocessing = preprocessing or (OWN_MODE if is_clip(model) else NORMALISE_MODE)
-    if preprocessing not in PREPROCESSING_MODES:
-        raise unknown("preprocessing", preprocessing, PREPROCESSING_MODES)
+    check_known("preprocessing", [preprocessing], PREPROCESSING_MODES)
     corrections = _corrections(options or {}, preprocessing)
     file = None if weights is None else Path(weights)
     architecture_options = {key: value for key, value in (options or {}).items() if key not in corrections}
@@ -201,8 +200,7 @@ def _corrections(options: Mapping[str, Any], mode: str) -> dict[str, Any]:
                 raise In9Error(f"std={value!r} must not hold 0; pixels are divided by it.")
             corrections[name] = tuple(map(float, colours))
         elif name == "interpolation":
-            if value not in INTERPOLATIONS:
-                raise unknown("interpolation", value, INTERPOLATIONS)
+            check_known("interpolation", [value], INTERPOLATIONS)
         elif type(value) is not int or value < 1:
             raise In9Error(f"{name}={value!r} must be a number of pixels.")
         if mode == REFERENCE_MODE or (mode == NORMALISE_MODE and name not in ("mean", "std")):

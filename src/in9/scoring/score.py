@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, errors_of_foreign_code, unknown
+from in9.errors import In9Error, check_known, errors_of_foreign_code
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
 from in9.evaluation.records import Record, predictions_of, provenance, to_digits
@@ -65,8 +65,7 @@ class Score:
 
     def predictions(self, rule: str = STRICT) -> Predictions:
         """The predictions by one rule."""
-        if rule not in self.rules:
-            raise unknown("rule", rule, self.rules)
+        check_known("rule", [rule], self.rules)
         results = self.record.results
         results = {**results, "predictions": results["predictions" if rule == STRICT else RESTRICTED]}
         return replace(predictions_of([replace(self.record, results=results)]), ids=self.ids)
@@ -139,9 +138,7 @@ def evaluate(
     if not isinstance(model, ScorableModel):
         model = load_model(model, name=name, image_size=images.image_size, device=images.device)
     tests = tuple(tests or images.tests)
-    for test in tests:
-        if test not in images.tests:
-            raise unknown("test set", test, images.tests)
+    check_known("test set", tests, images.tests)
     started = time.monotonic()
     size = batch_size or default_batch_size(images.image_size, images.device)
     strict: dict[str, np.ndarray] = {}

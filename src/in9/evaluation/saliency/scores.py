@@ -18,7 +18,7 @@ from torch import Tensor
 
 from in9.data.dataset import Dataset
 from in9.data.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
-from in9.errors import unknown
+from in9.errors import check_known
 from in9.evaluation.adversarial.pairs import attacked_rows
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import packed, to_digits
@@ -102,8 +102,7 @@ def scores_of_maps(
     A batch is images uint8 [B, 3, S, S], their classes int64 [B] and masks bool [B, S, S]; each of ``methods`` gives
     maps of images and classes. A prediction of none of the nine is a dash.
     """
-    if of not in EXPLAINED_CLASSES:
-        raise unknown("class to explain", of, EXPLAINED_CLASSES)
+    check_known("class to explain", [of], EXPLAINED_CLASSES)
     labels: list[Tensor] = []
     predictions: list[Tensor] = []
     masks: list[np.ndarray] = []
