@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
 from in9.files import hash_of_file, read_json
-from in9.scoring.cache import kept_array
 from in9.scoring.weights import (
     LoadedNetwork,
     Preprocessing,
     construct,
     from_hub,
+    kept_array,
     not_here,
     read_state,
     weights_hash,

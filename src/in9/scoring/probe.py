@@ -24,9 +24,8 @@ from in9.data.dataset import Dataset
 from in9.errors import In9Error, errors_of_foreign_code
 from in9.evaluation.predictions import default_batch_size, exact_convolutions
 from in9.files import written_whole
-from in9.scoring.cache import kept_array
 from in9.scoring.test_images import DatasetImages
-from in9.scoring.weights import LoadedNetwork, read_state
+from in9.scoring.weights import LoadedNetwork, kept_array, read_state
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.networks import Classifier, last_linear
 from in9.training.recipe import IN9L
