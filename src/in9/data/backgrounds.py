@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from in9.data.released import MASKS, Released
 from in9.data.variants import MIXED
-from in9.errors import In9Error, reason
+from in9.errors import In9Error, errors_told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,10 +122,8 @@ def read_backgrounds(path: Path) -> dict[str, dict[str, str]]:
     """
     import pandas as pd
 
-    try:
+    with errors_told(f"{path} cannot be read as a table of backgrounds"):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # among them pandas' own
-        raise In9Error(f"{path} cannot be read as a table of backgrounds ({reason(error)}).") from error
     if missing := [name for name in BACKGROUND_COLUMNS if name not in frame]:
         raise In9Error(
             f"{path} has no column {missing[0]!r}; `in9 backgrounds` writes {', '.join(BACKGROUND_COLUMNS)} and more."

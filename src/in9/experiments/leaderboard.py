@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, reason
+from in9.errors import In9Error, errors_told
 from in9.evaluation.records import Record, Store, from_digits
 from in9.experiments import paper
 from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
@@ -187,7 +187,5 @@ def _prepared(facts: dict[str, object]) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
+    with errors_told(f"The leaderboard's table {path} cannot be read as CSV"):
         return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The leaderboard's table {path} cannot be read as CSV ({reason(error)}).") from error

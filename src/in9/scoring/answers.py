@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, check_known, reason
+from in9.errors import In9Error, check_known, errors_told
 from in9.files import hash_of_file
 from in9.scoring.test_images import DatasetImages, TestImages
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
@@ -119,10 +119,8 @@ def read_answers(path: Path, name: str | None = None) -> Answers:
 
 def _read(path: Path) -> pd.DataFrame:
     """The table of a file, with one row at least, and the columns test and id as text."""
-    try:
+    with errors_told(f"The predictions {path} cannot be read as CSV"):
         table = pd.read_csv(path, dtype={"test": str, "id": str}, keep_default_na=False, low_memory=False)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The predictions {path} cannot be read as CSV ({reason(error)}).") from error
     if lacking := [column for column in ("test", "id") if column not in table]:
         raise In9Error(f"The predictions {path} have no column {' and no column '.join(lacking)}; they need both.")
     if not len(table):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
+from in9.errors import In9Error, errors_of_foreign_code, errors_told, unknown
 from in9.files import hash_of_file, read_json
 from in9.scoring.weights import (
     LoadedNetwork,
@@ -184,10 +184,8 @@ def read_prompts(prompts: str) -> Prompts:
     path = Path(prompts)
     if not path.is_file():
         raise unknown("file of prompts or prompts", prompts, PROMPTS)
-    try:
+    with errors_told(f"The prompts {path} cannot be read as JSON"):
         content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The prompts {path} cannot be read as JSON ({reason(error)}).") from error
     if not isinstance(content, dict) or not content or content.keys() - {"names", "templates"}:
         raise In9Error(f'The prompts {path} must be {{"names": [...], "templates": [...]}}, or one of the two.')
     names, given = (content.get(part, default) for part, default in (("names", imagenet), ("templates", templates)))

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, check_known, errors_of_foreign_code, reason
+from in9.errors import In9Error, check_known, errors_of_foreign_code, errors_told
 from in9.files import plain, read_json
 from in9.scoring.answers import is_answers
 from in9.scoring.clip import IMAGENET, is_clip, zero_shot
@@ -262,10 +262,8 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
 
 def _read_map(path: Path, outputs: int) -> list[int]:
     """The class of each output from a JSON file: an object from index to class, or a list of all."""
-    try:
+    with errors_told(f"The map {path} cannot be read as JSON"):
         content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The map {path} cannot be read as JSON ({reason(error)}).") from error
     if isinstance(content, list) and len(content) == outputs:
         content = {str(index): label for index, label in enumerate(content)}
     if not isinstance(content, dict):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.variants import Pool
-from in9.errors import In9Error, reason
+from in9.errors import In9Error, errors_told, reason
 from in9.files import written_whole
 from in9.seeds import digest
 from in9.taxonomy import NUM_CLASSES
@@ -35,11 +35,9 @@ def pick_device(device: str = "auto") -> torch.device:
     """``auto`` is the GPU where there is one, else the CPU. Raises In9Error for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    with errors_told(f"Device {device!r} cannot be used", "; try --device cpu", (RuntimeError, AssertionError)):
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()  # the device meta has no values
-    except (RuntimeError, AssertionError) as error:
-        raise In9Error(f"Device {device!r} cannot be used ({reason(error)}); try --device cpu.") from error
     return chosen
 
 
