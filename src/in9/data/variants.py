@@ -17,7 +17,7 @@ takes the other image also wherever the object itself is exactly black; ``faithf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -189,3 +189,9 @@ def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test")
     place = (uniforms(seed, f"{variant}/image/{purpose}", pool.ids) * counts[classes]).astype(np.int64)
     rows = by_class[starts[classes] + place]
     return torch.from_numpy(rows).to(pool.device), torch.from_numpy(classes).to(pool.device)
+
+
+def composer(variant: str, pool: Pool, seed: int) -> Callable[[Tensor], Tensor]:
+    """What composes the images in rows of a pool in one variant; a mixed one's backgrounds are drawn from ``seed``."""
+    backgrounds = draw_backgrounds(variant, pool, seed)[0] if variant in MIXED else None
+    return lambda rows: compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])

@@ -245,13 +245,8 @@ def predict_variant(
     batch_size: int | None = None,
 ) -> np.ndarray:
     """Predictions on one variant of a pool: int64 [N]. The mixed variants' backgrounds are drawn from ``seed``."""
-    backgrounds = variants.draw_backgrounds(variant, pool, seed)[0] if variant in MIXED else None
-
-    def images(rows: Tensor) -> Tensor:
-        return variants.compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
-
     size = batch_size or default_batch_size(pool.images.shape[-1], pool.device)
-    return predict(classifier, images, len(pool), pool.device, size)
+    return predict(classifier, variants.composer(variant, pool, seed), len(pool), pool.device, size)
 
 
 def predict_all(

@@ -19,7 +19,7 @@ from torch import Tensor
 from in9.data import variants
 from in9.data.dataset import Dataset, is_dataset
 from in9.data.released import MASKS, Released
-from in9.data.variants import MIXED, VARIANTS, Pool
+from in9.data.variants import VARIANTS, Pool
 from in9.errors import In9Error
 from in9.training.recipe import IN9L
 
@@ -67,10 +67,8 @@ class DatasetImages:
             for rows in np.array_split(places, range(size, len(places), size)):
                 yield torch.from_numpy(self.dataset.images[rows]).to(self.device).permute(0, 3, 1, 2)
             return
-        backgrounds = variants.draw_backgrounds(test, self.pool, self.seed)[0] if test in MIXED else None
         wanted = torch.arange(len(self.pool)) if chosen is None else torch.from_numpy(chosen)
-        for rows in wanted.to(self.device).split(size):
-            yield variants.compose(test, self.pool, rows, None if backgrounds is None else backgrounds[rows])
+        yield from map(variants.composer(test, self.pool, self.seed), wanted.to(self.device).split(size))
 
 
 class ReleasedImages:

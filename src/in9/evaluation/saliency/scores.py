@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from in9.data.dataset import Dataset
-from in9.data.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
+from in9.data.variants import check_variants, composer, load_pool
 from in9.errors import check_known
 from in9.evaluation.adversarial.pairs import attacked_rows
 from in9.evaluation.predictions import exact_convolutions
@@ -76,13 +76,12 @@ def measure_saliency(
     variant = options["variant"]
     check_variants([variant])
     pool = load_pool(dataset, "test", device=device)
-    backgrounds = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
+    images = composer(variant, pool, 0)
     chosen = torch.from_numpy(attacked_rows(pool, options["per_class"])).to(device)
 
     def batches() -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
         for rows in chosen.split(BATCH_SIZE):
-            images = compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
-            yield images, pool.labels[rows], pool.masks[rows, 0].cpu().numpy()
+            yield images(rows), pool.labels[rows], pool.masks[rows, 0].cpu().numpy()
 
     methods = {method: partial(saliency_maps, classifier, method=method) for method in options["methods"]}
     results = scores_of_maps(classifier, batches(), methods, options.get("of", "true"))
