@@ -162,7 +162,7 @@ def _run(
 ) -> None:
     """Search by one rule after the other; the state is written now and then, and when the search is stopped."""
     saved = time.monotonic()
-    options = {"unit": "pair", "unit_scale": True, "file": sys.stderr, "disable": not progress}
+    options = {"unit": "pair", "unit_scale": True, "disable": not progress}
     try:
         for rule in rules:
             with tqdm(total=search.met.numel(), initial=search.decided_pairs(rule), desc=rule, **options) as bar:

@@ -9,7 +9,6 @@ JSON file has ``names``, nine or a thousand in the order of the classes, or ``te
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -235,7 +234,7 @@ def zero_shot(
             return build(whole, tokenizer, names, words.templates, at_once, device).float().cpu().numpy()
 
     parts = [words.names[start : start + NAMES_KEPT] for start in range(0, len(words.names), NAMES_KEPT)]
-    with tqdm(parts, desc="prompts", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(parts, desc="prompts", disable=not progress) as bar:
         kept = [kept_array(cache, ["words", identity, part, words.templates], partial(embed, part)) for part in bar]
     embeddings = torch.from_numpy(np.concatenate(kept, axis=1))
     if not embeddings.isfinite().all():

@@ -6,7 +6,6 @@ on any test images, as a record, a table and a gallery.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,7 +106,7 @@ def saliency(
     started = time.monotonic()
     chosen = _layer(model, shown, methods, layer)
     size = batch_size or SALIENCY_BATCH
-    with tqdm(total=len(shown.rows), desc="looking", unit="image", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(total=len(shown.rows), desc="looking", unit="image", disable=not progress) as bar:
         results = scores_of_maps(
             model.classifier, shown.batches(size, bar.update), _mappers(model, methods, chosen, size), of
         )

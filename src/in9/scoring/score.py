@@ -9,7 +9,6 @@ that fall under the nine.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -144,7 +143,7 @@ def evaluate(
     strict: dict[str, np.ndarray] = {}
     restricted: dict[str, np.ndarray] = {}
     total = sum(len(images.labels(test)) for test in tests)
-    with tqdm(total=total, desc="scoring", unit="image", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(total=total, desc="scoring", unit="image", disable=not progress) as bar:
         for test in tests:
             strict[test], other = predict_by_rules(model, images.batches(test, size), test, bar.update)
             if other is not None:
