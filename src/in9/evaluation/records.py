@@ -194,13 +194,18 @@ def _of_record(record: Record, part: int | None = None) -> Predictions:
     }
     drawn = record.results.get("backgrounds", {})
     return Predictions(
-        {test: from_digits(labels[IN9L if test == IN9L else "in9"]) for test in answers},
+        {test: from_digits(labels[name_of_labels(test)]) for test in answers},
         {test: classes[None] for test, classes in rows.items()},
         (model_of(record),),
         backgrounds={
             test: np.array([text.split() for text in drawn[test]], np.int64) for test in drawn if test in answers
         },
     )
+
+
+def name_of_labels(test: str) -> str:
+    """What a record calls the true classes of a test set: IN-9L has images of its own, the others share theirs."""
+    return IN9L if test == IN9L else "in9"
 
 
 def classes_in(record: Record, test: str) -> np.ndarray:

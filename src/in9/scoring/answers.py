@@ -24,13 +24,12 @@ import pandas as pd
 from in9.errors import In9Error, check_known, errors_told
 from in9.files import hash_of_file
 from in9.scoring.test_images import DatasetImages, TestImages
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
+from in9.taxonomy import CLASS_NAMES, IMAGENET_CLASSES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.recipe import IN9L
 
 ANSWERS_SUFFIX = ".csv"
 ELSEWHERE = "elsewhere"
 """What a record calls the preprocessing that only those know who have run the classifier."""
-IMAGENET_CLASSES = len(imagenet_to_in9())
 SHOWN = 3
 """How many ids an error lists."""
 

@@ -34,7 +34,7 @@ from in9.scoring.weights import (
     weights_hash,
     with_state,
 )
-from in9.taxonomy import CLASSES, NUM_CLASSES, imagenet_to_in9
+from in9.taxonomy import CLASSES, IMAGENET_CLASSES, NUM_CLASSES
 from in9.training.networks import Framing
 
 OPEN_CLIP = "open_clip"
@@ -191,7 +191,7 @@ def read_prompts(prompts: str) -> Prompts:
     for part, texts in (("names", names), ("templates", given)):
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
             raise In9Error(f"The {part} of the prompts {path} must be a list of texts, none of them empty.")
-    if len(names) not in (NUM_CLASSES, len(imagenet_to_in9())):
+    if len(names) not in (NUM_CLASSES, IMAGENET_CLASSES):
         raise In9Error(f"The prompts {path} have {len(names)} names; give the nine classes or ImageNet's 1,000.")
     wrong = [text for text in given if text.count("{}") != 1 or set("{}") & set(text.replace("{}", ""))]
     if wrong or not given:

@@ -30,7 +30,7 @@ from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
 from in9.scoring.probe import HEAD_SUFFIX, fit_head, read_head, without_head, write_head
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
+from in9.taxonomy import CLASS_NAMES, IMAGENET_CLASSES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.networks import IN9_MEAN, IN9_STD, INTERPOLATIONS, Classifier, Framing
 
 PREPROCESSING_MODES = (NORMALISE_MODE, REFERENCE_MODE, OWN_MODE) = ("normalise", "reference", "own")
@@ -251,7 +251,7 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
         }
     if outputs == NUM_CLASSES:
         return None, {"mapping": "nine classes"}
-    if outputs == len(imagenet_to_in9()):
+    if outputs == IMAGENET_CLASSES:
         return torch.from_numpy(imagenet_to_in9()), {"mapping": "ImageNet's 1,000, the authors' map"}
     raise In9Error(
         f"{name} has {outputs:,} outputs, neither the nine classes nor ImageNet's 1,000; say with --map FILE which "

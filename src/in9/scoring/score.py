@@ -25,14 +25,13 @@ from in9.data.dataset import Dataset
 from in9.errors import In9Error, check_known, errors_of_foreign_code
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
-from in9.evaluation.records import Record, predictions_of, provenance, to_digits
+from in9.evaluation.records import Record, name_of_labels, predictions_of, provenance, to_digits
 from in9.files import plain
 from in9.scoring.answers import Answers, ImageAnswers, is_answers, read_answers
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.test_images import TestImages, open_test_images
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.loop import pick_device
-from in9.training.recipe import IN9L
 
 STRICT, RESTRICTED = SCORING_RULES = ("strict", "restricted")
 LONGEST_NAME = 100
@@ -155,9 +154,7 @@ def evaluate(
 
 def _score_of(answers: ImageAnswers, facts: dict[str, Any], images: TestImages, seconds: float) -> Score:
     """The score of the answers that a classifier gave, here or elsewhere, of which ``facts`` tell."""
-    labels = {
-        IN9L if test == IN9L else "in9": to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()
-    }
+    labels = {name_of_labels(test): to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()}
     results = {"labels": labels, "predictions": {test: to_digits(classes) for test, classes in answers.strict.items()}}
     if answers.restricted:
         results[RESTRICTED] = {test: to_digits(classes) for test, classes in answers.restricted.items()}
