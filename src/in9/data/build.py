@@ -60,7 +60,7 @@ def build(
     out = Path(out)
     split = split or Split()
     if masks is not None:
-        published = read_published(masks)
+        published = read_published(Path(masks))
         source = WithMasks(source, published, Path(masks))
         seed, split = published.settings["seed"], Split(**published.settings["split"])
     settings = plain(

@@ -6,7 +6,6 @@ that any tool that reads COCO reads them. A checksum of each photograph's file t
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
 import warnings
@@ -23,7 +22,7 @@ from in9.data.dataset import FOLD, SPLITS
 from in9.data.source import ATTEMPTS, Box, Example, Photo, Rejected, Rules, Source
 from in9.data.splits import GOOD, Split
 from in9.errors import In9Error, reason
-from in9.files import plain, read_bytes, written_whole
+from in9.files import kept_until_changed, plain, read_bytes, written_whole
 
 PUBLISHED_FORMAT = 1
 MASKS_FILE = "masks.json.gz"
@@ -88,19 +87,9 @@ class Published:
 _FIELDS = tuple(PublishedImage.__dataclass_fields__)
 
 
-def read_published(path: Path | str) -> Published:
+@kept_until_changed(4)  # a build and a chapter ask for the same file several times
+def read_published(path: Path) -> Published:
     """A published file. Raises In9Error if it cannot be read, is damaged or of another version."""
-    path = Path(path)
-    state = None
-    with suppress(OSError, ValueError):  # reading it says what is wrong
-        facts = path.stat()
-        state = facts.st_mtime_ns, facts.st_size
-    return _read(path, state)
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: Path, state: tuple[int, int] | None) -> Published:
-    """Read a file of that time of change and size: a build and a chapter ask for the same file several times."""
     damaged = f"{path} is damaged, or no published {MASKS_FILE}; fetch it again."
     try:
         content = json.loads(gzip.decompress(read_bytes(path)))

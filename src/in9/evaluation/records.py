@@ -25,7 +25,7 @@ from in9.data.splits import Split
 from in9.errors import In9Error, reason
 from in9.evaluation.predictions import Model, Predictions
 from in9.evaluation.schema import problem_of
-from in9.files import key_of, plain, read_json, without_defaults, written_whole
+from in9.files import kept_until_changed, key_of, plain, read_json, without_defaults, written_whole
 from in9.training.recipe import IN9L, Recipe
 
 RECORD_FORMAT = 2
@@ -107,19 +107,13 @@ class Store:
         return path
 
 
+@kept_until_changed(512)  # chapters ask for the same record many times
 def read(path: Path) -> Record:
     """A record from its file.
 
     Raises In9Error if it is damaged, of another format, if its settings or results were changed, or if it holds what no
     measurement gives. Records that were written before there were digests are read without one.
     """
-    facts = path.stat()
-    return _read(path, facts.st_mtime_ns, facts.st_size)
-
-
-@functools.lru_cache(maxsize=512)
-def _read(path: Path, changed: int, size: int) -> Record:
-    """Read a file of that time of change and size: chapters ask for the same record many times."""
     again = "remove it to measure again"
     try:
         content = read_json(path)
