@@ -30,12 +30,12 @@ from in9.study.jobs import EVALUATION, Job
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
+from in9.training.loop import HEAD_ROUNDS
 from in9.training.networks import create
 from in9.training.recipe import Recipe
 from in9.training.steps import Step
 from in9.training.trained import weights_file
 
-HEAD_ROUNDS = 3  # times that a last layer sees its training set
 PHOTOGRAPH = (375, 500)  # height and width of most of ImageNet's, in pixels
 TIMED_FOR = 0.5  # seconds that a measurement of speed takes, at least
 
