@@ -12,7 +12,6 @@ import zipfile
 import pytest
 from small_server import Handler, serving
 
-from in9.data.export import export
 from in9.data.fetch import Fetched, checksum_of, fetch
 from in9.data.released import Released, fetch_released
 from in9.data.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
@@ -188,11 +187,6 @@ def zipped(folder):
         for path in sorted(folder.rglob("*")):
             archive.write(path, path.relative_to(folder.parent))
     return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def exported(dataset, tmp_path_factory):
-    return export(dataset, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from in9.data.dataset import Dataset
-from in9.data.export import export
 from in9.data.variants import draw_backgrounds, load_pool
 from in9.scoring.background_answers import background_table, background_text, known_backgrounds
 from in9.scoring.load import load_model
@@ -25,11 +24,6 @@ def rim(images: Tensor) -> Tensor:
     """A classifier of nine outputs that looks at the rim of an image alone."""
     colours = images[:, :, [0, 1, -2, -1]].mean((2, 3)) * 8
     return torch.stack([torch.cos(colours @ torch.tensor([1.0, 2.0, 3.0]) * (k + 1)) for k in range(9)], 1)
-
-
-@pytest.fixture(scope="module")
-def exported(dataset: Dataset, tmp_path_factory) -> Path:
-    return export(dataset, tmp_path_factory.mktemp("exported") / "bg_challenge", progress=False)
 
 
 @pytest.fixture(scope="module")
