@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -158,8 +159,6 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
 
 def _process_block(source: Source, block: Sequence[tuple[Example, str]], path: Path) -> None:
     """Process the examples of a block, each with its split, and write them as one file."""
-    import cv2
-
     cv2.setNumThreads(1)
     rows, pixels, unusable = [], [], []
     for example, split in block:

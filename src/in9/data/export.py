@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -57,8 +58,6 @@ def export(
 
     The folder appears whole or not at all; raises In9Error if it is already there.
     """
-    import pandas as pd
-
     check_known("format of an export", [layout], EXPORT_FORMATS)
     out = Path(out)
     if out.exists():

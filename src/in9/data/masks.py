@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from in9.data.boxes import Crop, area, intersection
@@ -41,8 +42,6 @@ def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMP
     with other random centres, at most ``attempts`` times in all. The centres are seeded from ``identifier``, so the
     same image always gets the same mask. Raises Rejected when every attempt fails.
     """
-    import cv2
-
     rectangle = (box[0], box[1], box[2] - box[0], box[3] - box[1])
     reason = "GrabCut failed"
     for attempt in range(attempts):

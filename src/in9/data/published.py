@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco
 
 from in9.data.dataset import FOLD, SPLITS
 from in9.data.source import ATTEMPTS, Box, Example, Photo, Rejected, Rules, Source
@@ -136,8 +137,6 @@ def _box(ends: Sequence[int]) -> Box:
 
 def encoded(mask: np.ndarray) -> str:
     """A mask, bool [height, width], in COCO's compressed run-length encoding."""
-    from pycocotools import mask as coco
-
     return str(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii"))
 
 
@@ -146,8 +145,6 @@ def decoded(counts: str, size: Sequence[int]) -> np.ndarray:
 
     Where an encoding ends before its image does, the pixels after it may be anything.
     """
-    from pycocotools import mask as coco
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it has not heard of NumPy 2
         mask = coco.decode({"size": list(size), "counts": counts.encode("ascii")})

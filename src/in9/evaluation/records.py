@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from in9.data.splits import Split
 from in9.errors import In9Error, reason
@@ -274,8 +275,6 @@ def code_version() -> dict[str, Any]:
 @functools.cache
 def machine() -> dict[str, Any]:
     """The hardware: processor, cores and, if there is one, the GPU."""
-    import torch
-
     processor = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.is_file():

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
@@ -149,8 +151,6 @@ def _features(
 
 def write_head(path: Path, head: Head) -> None:
     """Write a head to a safetensors file."""
-    from safetensors.torch import save_file
-
     with written_whole(path) as partial:
         save_file(head.layer.state_dict(), partial, metadata={"in9_head": json.dumps(head.facts)})
 
@@ -160,8 +160,6 @@ def read_head(name: str, path: Path, told: Any, features: int) -> Head:
 
     Raises In9Error if it was fitted to the features of another classifier, or does not fit.
     """
-    from safetensors import safe_open
-
     state = read_state(path)
     matrices = [tensor for tensor in state.values() if tensor.ndim == 2]
     vectors = [tensor for tensor in state.values() if tensor.ndim == 1]

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from in9.errors import In9Error, reason
@@ -89,9 +91,6 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
     A checkpoint may hold them under ``state_dict`` or ``model``. Raises In9Error for what cannot be read.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not file.is_file():
         raise In9Error(f"There is no file of weights {file}.")
     try:

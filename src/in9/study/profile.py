@@ -16,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
 from in9.data.splits import Split
 from in9.errors import In9Error, errors_told, unknown
 from in9.evaluation.results import MOST_DRAWS
@@ -242,8 +244,6 @@ def _validated(settings: dict[str, Any], place: str) -> Profile:
 
 def _checked(kind: type, values: Mapping[str, Any], place: str, table: Sequence[str] = ()) -> Any:
     """The values as an instance of a dataclass, types and ranges checked; ``table`` is the table that they stand in."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config  # takes a moment to import
-
     strict = with_config(ConfigDict(extra="forbid", strict=True))
     try:
         return TypeAdapter(strict(kind)).validate_json(json.dumps(values, default=str))
