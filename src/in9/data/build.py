@@ -70,7 +70,7 @@ def build(
             "source": source.name,
             "source_settings": source.settings(),
             "image_size": source.image_size,
-            "rules": source.rules.settings(),
+            "rules": source.rule.settings(),
             "seed": seed,
             "split": asdict(split),
         }
@@ -135,13 +135,12 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     photo = source.read(example)
     height, width = photo.image.shape[:2]
     crop = Crop(width, height, source.image_size)
-    rule = source.rules.train if split == "train" else source.rules.test
     box, reason = (0, 0, 0, 0), ""
     pixels = {"images": photo.image, "masks": np.zeros((height, width), bool)}
     if source.resizes:
         pixels["tiles"] = np.zeros_like(photo.image)
     try:
-        pixels["masks"] = find_mask(photo, crop, rule, example.id, source.rules.attempts)
+        pixels["masks"] = find_mask(photo, crop, source.rule, example.id)
         assert photo.box is not None  # or there would be no mask
         box = crop.box(photo.box)
         if source.resizes:

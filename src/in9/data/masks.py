@@ -59,7 +59,7 @@ def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMP
     raise Rejected(reason)
 
 
-def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str, attempts: int = ATTEMPTS) -> np.ndarray:
+def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str) -> np.ndarray:
     """The mask of a photo, bool [height, width], by the paper's rules in the paper's order.
 
     A photo that brings its exact mask keeps it, if it passes the rules. Raises Rejected with the reason.
@@ -69,6 +69,6 @@ def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str, attempt
     if area(photo.box) and photo.box != intersection(photo.box, crop.whole):
         raise Rejected("box lies outside the image or crop")
     check_box(crop.resized_box(photo.box), crop.window, rule)
-    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier, attempts)
+    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier, rule.attempts)
     check_mask(mask, photo.box, rule)
     return mask

@@ -20,7 +20,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from in9.data.dataset import FOLD, SPLITS
-from in9.data.source import ATTEMPTS, Box, Example, Photo, Rejected, Rules, Source
+from in9.data.source import ATTEMPTS, Box, Example, MaskRule, Photo, Rejected, Source
 from in9.data.splits import GOOD, Split
 from in9.errors import In9Error, reason
 from in9.files import kept_until_changed, plain, read_bytes, written_whole
@@ -63,14 +63,14 @@ class Published:
         image = self.images[identifier]
         return decoded(image.mask, image.size) if image.mask else None
 
-    def rules_of(self, source: Source) -> Rules:
-        """The rules of a source, with as many attempts as these masks were found with: none is to be found any more."""
-        return replace(source.rules, attempts=self.settings["rules"].get("attempts", ATTEMPTS))
+    def rule_of(self, source: Source) -> MaskRule:
+        """The rule of a source, with as many attempts as these masks were found with: none is to be found any more."""
+        return replace(source.rule, attempts=self.settings["rules"].get("attempts", ATTEMPTS))
 
     def differs_from(self, source: Source) -> str:
         """What this was published for where it is not this source with these settings, and those; empty if it is."""
         wanted: dict[str, Any] = {"source": source.name, "source_settings": source.settings()}
-        wanted |= {"image_size": source.image_size, "rules": self.rules_of(source).settings()}
+        wanted |= {"image_size": source.image_size, "rules": self.rule_of(source).settings()}
         for name, value in plain(wanted).items():
             if self.settings[name] != value:
                 return f"{name} {self.settings[name]!r}, and this is {value!r}"
@@ -163,7 +163,7 @@ class WithMasks:
             raise In9Error(f"{path} was published for {other}; give the file of this source, or build without --from.")
         self.source, self.published, self.path = source, published, path
         self.name, self.image_size, self.resizes = source.name, source.image_size, source.resizes
-        self.rules = published.rules_of(source)
+        self.rule = published.rule_of(source)
         self.balances: bool = getattr(source, "balances", False)
         self.splits = {name: image.split for name, image in published.images.items()}
         self.verdicts: Mapping[str, str] = {}

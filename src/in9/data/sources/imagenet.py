@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from in9.data.archive import DAMAGED, Archive
 from in9.data.boxes import intersection
-from in9.data.source import Box, Example, Photo, Rejected, Rules, balanced
+from in9.data.source import Box, Example, MaskRule, Photo, Rejected, balanced
 from in9.errors import In9Error, check_known
 from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, label_of_wnid
@@ -51,7 +51,7 @@ class ImageNet:
 
     name = "imagenet"
     resizes = True
-    rules = Rules(attempts=3)
+    rule = MaskRule(attempts=3)
 
     def __init__(
         self,
