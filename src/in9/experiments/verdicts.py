@@ -16,6 +16,7 @@ from itertools import groupby, zip_longest
 
 from scipy import stats
 
+from in9.evaluation.clusters import NORMAL
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import NoSeedInCommon
 from in9.experiments.claims import CLAIMS, Claim, Region
@@ -66,7 +67,7 @@ class Verdict:
         """
         if self.estimate is None:
             return 1.0
-        error = max(self.estimate.high - self.estimate.low, 1e-9) / 2 / float(stats.norm.ppf(0.975))
+        error = max(self.estimate.high - self.estimate.low, 1e-9) / 2 / NORMAL
         ends = [end for end in (self.claim.region.low, self.claim.region.high) if math.isfinite(end)]
         return float(stats.norm.sf(min(abs(self.estimate.value - end) for end in ends) / error))
 
