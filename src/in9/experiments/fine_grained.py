@@ -147,7 +147,7 @@ def examples(
     category_of, labels = of_model(models)[0, 0], models.labels[ASPECTS["full"]]
     if len(pool) != len(category_of):
         raise ValueError(f"the predictions are of {len(category_of)} images, the dataset has {len(pool)}")
-    images = [composer(test, pool, seed) for test in ASPECTS.values()]
+    composers = {test: composer(test, pool, seed) for test in ASPECTS.values()}
     order = np.argsort(uniforms(0, "breakdown", pool.ids), kind="stable")
     result: dict[str, list[tuple[np.ndarray, int, int] | None]] = {}
     for index, category in enumerate(CATEGORIES):
@@ -156,8 +156,8 @@ def examples(
         chosen = [members[place] for place in np.argsort(turn, kind="stable")[:number]]
         pictures: list[tuple[np.ndarray, int, int] | None] = []
         for row in chosen:
-            for test, images_in in zip(ASPECTS.values(), images, strict=True):
-                image = images_in(pool.labels.new_tensor([row]))[0].permute(1, 2, 0).numpy()
+            for test, composed in composers.items():
+                image = composed(pool.labels.new_tensor([row]))[0].permute(1, 2, 0).numpy()
                 pictures.append((image, int(models.classes[test][0, 0, row]), int(labels[row])))
         result[category] = pictures + [None] * (len(ASPECTS) * number - len(pictures))
     return result

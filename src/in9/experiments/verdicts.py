@@ -131,7 +131,7 @@ def count(verdicts: Sequence[Verdict]) -> str:
 def after_holm(verdicts: Sequence[Verdict]) -> int:
     """How many claims stay decided when all tests together may err with a chance of 5 % (Holm, 1979)."""
     tested = sorted(verdict.p_value for verdict in verdicts if verdict.estimate is not None)
-    kept = [value <= 0.025 / (len(tested) - place) for place, value in enumerate(tested)]
+    kept = [value <= 0.05 / 2 / (len(tested) - place) for place, value in enumerate(tested)]
     return kept.index(False) if False in kept else len(kept)
 
 

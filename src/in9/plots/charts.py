@@ -96,7 +96,8 @@ def success_histograms(frame: pd.DataFrame, order: Sequence[str]) -> Chart:
     ``frame`` has the columns origin (a key of ``ORIGIN_LOOKS``), target (one of ``order``) and value in percent;
     heights are shares of the origin's backgrounds of that class, so that sets of different sizes compare.
     """
-    bins = np.arange(0, 5 * (np.floor(frame["value"].max() / 5) + 1.5), 5)
+    width = 5.0  # of a bin, in points
+    bins = np.arange(0, width * (np.floor(frame["value"].max() / width) + 1.5), width)
     across = 3
     down = math.ceil(len(order) / across)
     figure, axes = new_figure(1.75 * down + 0.6, down, across, sharex=True, sharey=True)
