@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from in9.data.dataset import Dataset
 from in9.errors import In9Error, check_known, errors_of_foreign_code
+from in9.evaluation import estimates
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
 from in9.evaluation.records import Record, name_of_labels, predictions_of, provenance, to_digits
 from in9.files import plain
 from in9.scoring.answers import Answers, ImageAnswers, is_answers, read_answers
 from in9.scoring.load import ScorableModel, load_model
-from in9.scoring.test_images import TestImages, open_test_images
+from in9.scoring.test_images import KnownBackgrounds, TestImages, open_test_images
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.loop import pick_device
 
@@ -95,6 +96,26 @@ class Score:
                 row = {"test": test, "rule": rule, "images": images[test], **estimate.in_percent()._asdict()}
                 rows.append(row | {"share": 100 * shares[test]})
         return pd.DataFrame(rows)
+
+    def background_answers(self, known: Mapping[str, KnownBackgrounds]) -> pd.DataFrame:
+        """How often the answer is the background's class, in percent: columns test, rule, images, value, low, high.
+
+        The paper made Mixed-Next to ask that (section 3). Only images count whose background is known and of another
+        class than the object, which is none in Mixed-Same; each class of objects counts the same. The interval
+        respects that images share backgrounds.
+        """
+        rows = []
+        for rule in self.rules:
+            predictions = self.predictions(rule)
+            for test, (classes, sources) in ((test, known[test]) for test in known if test in self.tests):
+                labels = predictions.labels[test]
+                kept = (classes != UNMAPPED) & (classes != labels)
+                if kept.any():
+                    answers = predictions.classes[test][0, 0] == classes
+                    estimate = estimates.share(answers, labels, backgrounds=sources, kept=kept)
+                    row = {"test": test, "rule": rule, "images": int(kept.sum())}
+                    rows.append(row | estimate.in_percent()._asdict())
+        return pd.DataFrame(rows, columns=["test", "rule", "images", "value", "low", "high"])
 
     def images(self) -> pd.DataFrame:
         """One row for each image of each test set: test, id, label, strict, restricted (-1 is none of the nine)."""
