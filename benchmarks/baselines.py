@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from in9.data.boxes import Crop
 from in9.data.masks import find_mask
-from in9.data.source import Photo, Rejected, Rules
+from in9.data.source import MaskRule, Photo, Rejected
 from in9.data.variants import Pool
 from in9.evaluation.predictions import exact_convolutions
 from in9.training.loop import fresh_classifier
@@ -137,5 +137,5 @@ def grabcut_alone(photos: Sequence[tuple[Photo, str]]) -> int:
     for photo, identifier in photos:
         height, width = photo.image.shape[:2]
         with suppress(Rejected):
-            find_mask(photo, Crop(width, height, height), Rules().train, identifier)
+            find_mask(photo, Crop(width, height, height), MaskRule(), identifier)
     return len(photos)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from in9.data.source import Box, Example, Photo, Rules, Source
+from in9.data.source import Box, Example, MaskRule, Photo, Source
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Photographs:
     boxes: dict[str, tuple[int, Box]]
     name: str = field(default="photographs", init=False)
     resizes: bool = field(default=False, init=False)
-    rules: Rules = field(default_factory=Rules, init=False)
+    rule: MaskRule = field(default_factory=MaskRule, init=False)
 
     def settings(self) -> dict[str, Any]:
         """Nothing to set."""

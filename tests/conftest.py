@@ -15,6 +15,8 @@ from in9.book.render import run_book
 from in9.cli.main import main
 from in9.data.build import build
 from in9.data.dataset import Dataset
+from in9.data.export import export
+from in9.data.released import HOME
 from in9.data.sources import open_source
 from in9.data.splits import Split
 from in9.study.profile import load_profile
@@ -38,6 +40,12 @@ def dataset(tmp_path_factory) -> Dataset:
     source = open_source("synthetic", rho=0.8, per_class=12, image_size=32)
     out = tmp_path_factory.mktemp("control") / "dataset"
     return build(source, out, workers=1, split=Split(test=1 / 3, validation=1 / 3), progress=False)
+
+
+@pytest.fixture(scope="session")
+def exported(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The test images of that dataset in the layout of the authors' archive; nobody changes it."""
+    return export(dataset, tmp_path_factory.mktemp("exported") / HOME, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from in9.taxonomy import NUM_CLASSES, imagenet_to_in9, imagenet_wnids
+from in9.taxonomy import NUM_CLASSES, imagenet_names, imagenet_to_in9
 
 WIDTH, HEIGHT, BOX = 60, 44, (20, 12, 40, 32)
-WNIDS = [imagenet_wnids()[list(imagenet_to_in9()).index(label)] for label in range(NUM_CLASSES)]
+WNIDS = [list(imagenet_names())[list(imagenet_to_in9()).index(label)] for label in range(NUM_CLASSES)]
 DOG, BOTTLE = WNIDS[0], "n02823428"
 
 

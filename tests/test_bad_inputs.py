@@ -24,7 +24,7 @@ from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.evaluation.records import Record, Store, read
 from in9.files import hash_of_file
-from in9.taxonomy import imagenet_wnids
+from in9.taxonomy import imagenet_names
 from in9.training.recipe import Recipe
 
 NETWORK = "evaluate models:network --device cpu --data dataset"
@@ -524,7 +524,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
     archives = {"masks": masks, "cut": masks[:-99], "list": gzip.compress(b"[]"), "deep": gzip.compress(b"[" * 10**5)}
     for name, packed in (archives | {"version": gzip.compress(b'{"format": 9}')}).items():
         (stage / f"{name}.gz").write_bytes(packed)
-    for wnid in imagenet_wnids():
+    for wnid in imagenet_names():
         for name in (f"train/{wnid}/a.JPEG", f"Annotations/train/{wnid}/a.xml"):
             (stage / "imagenet" / name).parent.mkdir(parents=True)
             (stage / "imagenet" / name).write_text("")

@@ -27,7 +27,7 @@ from in9.experiments.measuring import EXPERIMENTS
 from in9.study.profile import load_profile
 from in9.study.study import Study
 from in9.study.workspace import HOME_VARIABLE, Workspace
-from in9.taxonomy import NUM_CLASSES, imagenet_to_in9, imagenet_wnids
+from in9.taxonomy import NUM_CLASSES, imagenet_names, imagenet_to_in9
 
 pytestmark = pytest.mark.rehearsal
 
@@ -83,7 +83,7 @@ def made_up() -> Iterator[tuple[str, bytes]]:
     classes = list(imagenet_to_in9())
     answers = ["ImageId,PredictionString"]
     for label in range(NUM_CLASSES):
-        wnids = [wnid for wnid, of in zip(imagenet_wnids(), classes, strict=True) if of == label][:2]
+        wnids = [wnid for wnid, of in zip(imagenet_names(), classes, strict=True) if of == label][:2]
         for number in range(2 * TRAINING + TESTS):
             wnid, part = wnids[number % 2], "train" if number < 2 * TRAINING else "val"
             content, box, size = photograph(label, 100 * label + number)
@@ -107,7 +107,7 @@ def real(archive: Path) -> Iterator[tuple[str, bytes]]:
         lines = stream.read(solution).decode().splitlines()
         yield solution, "\n".join(lines).encode()
         counts: defaultdict[int, int] = defaultdict(int)
-        label_of = dict(zip(imagenet_wnids(), imagenet_to_in9(), strict=True))
+        label_of = dict(zip(imagenet_names(), imagenet_to_in9(), strict=True))
         for line in lines[1:]:
             stem, _, answer = line.partition(",")
             if f"{DATA}/val/{stem}.JPEG" not in names:

@@ -14,8 +14,8 @@ from in9.taxonomy import (
     CLASSES,
     NUM_CLASSES,
     UNMAPPED,
+    imagenet_names,
     imagenet_to_in9,
-    imagenet_wnids,
     label_of_wnid,
 )
 
@@ -73,14 +73,14 @@ def test_no_index_is_in_two_classes():
     ],
 )
 def test_spot_checks(index, wnid, label):
-    assert imagenet_wnids()[index] == wnid
+    assert list(imagenet_names())[index] == wnid
     assert imagenet_to_in9()[index] == (UNMAPPED if label is None else CLASS_NAMES.index(label))
     assert label_of_wnid().get(wnid) == (None if label is None else CLASS_NAMES.index(label))
 
 
 def test_wnids_are_whole_and_unique():
-    wnids = imagenet_wnids()
-    assert len(set(wnids)) == 1000 and list(wnids) == sorted(wnids)
+    wnids = list(imagenet_names())
+    assert len(set(wnids)) == 1000 and wnids == sorted(wnids)
     assert len(label_of_wnid()) == 370
 
 

@@ -35,18 +35,7 @@ _HOMES = {
     "train": "training.loop",
 }
 
-__all__ = [
-    "Dataset",
-    "In9Error",
-    "Recipe",
-    "Study",
-    "build",
-    "challenge",
-    "evaluate",
-    "load_model",
-    "open_source",
-    "train",
-]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:

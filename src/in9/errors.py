@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,13 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> In9Error:
     return In9Error(f"There is no {what} {str(value)!r}.{hint} Choose one of: {', '.join(names)}.")
 
 
+def check_known(what: str, names: Iterable[str], choices: Collection[str]) -> None:
+    """Raise the error ``unknown`` for the first of the names that is not one of the choices."""
+    for name in names:
+        if name not in choices:
+            raise unknown(what, name, choices)
+
+
 def did_you_mean(value: str, names: Iterable[str]) -> str:
     """The question after a name that does not exist, with a space before it; empty if no name is near."""
     near = difflib.get_close_matches(value, names, n=1)
@@ -45,6 +52,8 @@ def did_you_mean(value: str, names: Iterable[str]) -> str:
 
 def reason(error: BaseException) -> str:
     """The first line of an error's message, or its type if it has none."""
+    if isinstance(error, SystemExit):
+        return "it calls exit"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = text.strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
@@ -60,18 +69,21 @@ def first_problem(error: ValidationError) -> str:
 
 
 @contextmanager
-def errors_of_foreign_code(failed: str, then: str = "") -> Iterator[None]:
-    """Tell whatever somebody else's code raises, be it ``sys.exit()``, in one sentence; Ctrl-C stays what it is.
-
-    ``failed`` begins the sentence, ``then`` ends it.
-    """
+def errors_told(
+    failed: str, then: str = "", kinds: type[BaseException] | tuple[type[BaseException], ...] = (OSError, ValueError)
+) -> Iterator[None]:
+    """Tell errors of these kinds in a sentence that ``failed`` begins and ``then`` ends; Ctrl-C stays what it is."""
     try:
         yield
     except (KeyboardInterrupt, In9Error):
         raise
-    except BaseException as error:
-        why = "it calls exit" if isinstance(error, SystemExit) else reason(error)
-        raise In9Error(f"{failed} ({why}){then}.") from error
+    except kinds as error:
+        raise In9Error(f"{failed} ({reason(error)}){then}.") from error
+
+
+def errors_of_foreign_code(failed: str, then: str = "") -> AbstractContextManager[None]:
+    """Tell whatever somebody else's code raises, be it ``sys.exit()``, as ``errors_told`` does."""
+    return errors_told(failed, then, BaseException)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import math
@@ -12,10 +13,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 LONGEST_TEXT = 200
 DEEPEST = 8
+Content = TypeVar("Content")
 
 
 @contextmanager
@@ -124,6 +126,25 @@ def remembered_hash(path: Path) -> str:
     with suppress(OSError), written_whole(note) as partial:
         partial.write_text(json.dumps({"file": name, "state": state, "sha256": digest}))
     return digest
+
+
+def kept_until_changed(number: int) -> Callable[[Callable[[Path], Content]], Callable[[Path], Content]]:
+    """Keep what a function reads from the last so many files, each until its size or its time of change is another."""
+
+    def decorated(read: Callable[[Path], Content]) -> Callable[[Path], Content]:
+        kept = functools.lru_cache(number)(lambda path, state: read(path))
+
+        @functools.wraps(read)
+        def wrapper(path: Path) -> Content:
+            state = None
+            with suppress(OSError, ValueError):  # reading it says what is wrong
+                facts = path.stat()
+                state = facts.st_mtime_ns, facts.st_size
+            return kept(path, state)
+
+        return wrapper
+
+    return decorated
 
 
 def read_bytes(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 
 UNMAPPED = -1
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,9 @@ def imagenet_to_in9() -> np.ndarray:
     return np.array([labels.get(row["in9"], UNMAPPED) for row in _imagenet_classes()], dtype=np.int64)
 
 
-def imagenet_wnids() -> tuple[str, ...]:
-    """The 1,000 WordNet ids of ImageNet-1k in the usual order."""
-    return tuple(row["wnid"] for row in _imagenet_classes())
-
-
 @cache
 def imagenet_names() -> dict[str, str]:
-    """The name of each of ImageNet's 1,000 classes by its WordNet id, with spaces for underscores."""
+    """The name of each of ImageNet's 1,000 classes by its WordNet id, in the usual order; spaces for underscores."""
     return {row["wnid"]: row["name"].replace("_", " ") for row in _imagenet_classes()}
 
 

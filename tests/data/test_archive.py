@@ -15,8 +15,7 @@ from PIL import Image
 from small_tiny import picture, tiny_files, write_tiny
 
 from in9.data.archive import Archive
-from in9.data.downloads import fetch_released
-from in9.data.released import Released
+from in9.data.released import Released, fetch_released
 from in9.data.source import Rejected
 from in9.data.sources.tiny_imagenet import TinyImageNet
 from in9.errors import In9Error

@@ -16,7 +16,7 @@ from in9.data import build as build_module
 from in9.data.boxes import Crop, tile_image
 from in9.data.build import build
 from in9.data.dataset import Dataset
-from in9.data.source import Example, MaskRule, Photo, Rejected, Rules
+from in9.data.source import Example, MaskRule, Photo, Rejected
 from in9.data.sources import open_source
 from in9.data.splits import Split, assign_splits
 from in9.data.variants import load_pool
@@ -45,7 +45,7 @@ class Altered:
     def __init__(self, change, source=None):
         self.change, self.source = change, source or small_source()
         self.name, self.image_size = self.source.name, self.source.image_size
-        self.resizes, self.rules = False, self.source.rules
+        self.resizes, self.rule = False, self.source.rule
 
     def settings(self):
         return self.source.settings()
@@ -190,13 +190,13 @@ def test_rejected_and_unusable_images_are_counted_by_reason(tmp_path, monkeypatc
     made.verify()
 
 
-def test_the_rule_of_the_split_decides(tmp_path):
+def test_the_rule_of_the_source_decides(tmp_path):
     source = small_source()
-    source.rules = Rules(test=MaskRule(mask_share=(0.45, 1.0)))
+    source.rule = MaskRule(mask_share=(0.45, 1.0))
     made = make(source, tmp_path / "out")
     rejected = made.table[~made.table["accepted"]]
-    assert len(rejected) and set(rejected["split"]) == {"test"}
-    assert made.manifest["rules"]["test"]["mask_share"] == [0.45, 1.0]
+    assert len(rejected) and set(rejected["reason"]) == {"mask is too small for its box"}
+    assert all(made.manifest["rules"][split]["mask_share"] == [0.45, 1.0] for split in ("train", "test"))
 
 
 def test_a_class_without_an_accepted_example_is_named(tmp_path):

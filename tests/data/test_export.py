@@ -21,11 +21,6 @@ FOLDERS = [coarse.folder for coarse in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def exported(dataset, tmp_path_factory):
-    return export(dataset, tmp_path_factory.mktemp("export") / "in9", progress=False)
-
-
-@pytest.fixture(scope="module")
 def pool(dataset):
     return load_pool(dataset, "test")
 

@@ -12,10 +12,8 @@ import zipfile
 import pytest
 from small_server import Handler, serving
 
-from in9.data.downloads import FETCHABLE, fetch_released
-from in9.data.export import export
 from in9.data.fetch import Fetched, checksum_of, fetch
-from in9.data.released import Released
+from in9.data.released import Released, fetch_released
 from in9.data.sources.tiny_imagenet import TinyImageNet, fetch_tiny_imagenet
 from in9.errors import In9Error
 
@@ -191,11 +189,6 @@ def zipped(folder):
     return stream.getvalue()
 
 
-@pytest.fixture(scope="module")
-def exported(dataset, tmp_path_factory):
-    return export(dataset, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
-
-
 @pytest.mark.parametrize(
     "pack", [taped, lambda folder: taped(folder, "."), lambda folder: taped(folder, mode="w"), zipped]
 )
@@ -287,9 +280,9 @@ def test_tiny_imagenet(server, tmp_path):
         fetch_tiny_imagenet(tmp_path / "gone", OFFLINE, progress=False)
 
 
-def test_by_name(server, tmp_path, monkeypatch):
+def test_tiny_imagenet_goes_to_the_cache(server, tmp_path, monkeypatch):
     monkeypatch.setattr("in9.data.sources.tiny_imagenet.cache", lambda: tmp_path / "cache")
-    fetched = FETCHABLE["tiny-imagenet"](url=f"{server.address}/data.zip", checksum=SHA, progress=False)
+    fetched = fetch_tiny_imagenet(url=f"{server.address}/data.zip", checksum=SHA, progress=False)
     assert fetched.path == tmp_path / "cache" / "tiny-imagenet-200.zip" and fetched.checksum == checksum_of(
         fetched.path
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from in9.data.boxes import Crop
 from in9.data.masks import check_box, check_mask, find_mask, segment
-from in9.data.source import ATTEMPTS, MaskRule, Photo, Rejected, Rules
+from in9.data.source import ATTEMPTS, MaskRule, Photo, Rejected
 from in9.data.sources.imagenet import ImageNet
 from in9.data.sources.synthetic import Synthetic
 from in9.data.sources.tiny_imagenet import TinyImageNet
@@ -149,22 +151,22 @@ def test_a_failing_image_is_rejected_after_all_attempts(monkeypatch, outcomes, r
 
 
 def test_fewer_attempts_give_the_same_masks_to_fewer_images(monkeypatch):
-    assert ImageNet.rules.attempts == 3 and TinyImageNet.rules.attempts == ATTEMPTS  # as its published masks
+    assert ImageNet.rule.attempts == 3 and TinyImageNet.rule.attempts == ATTEMPTS  # as its published masks
     photo = Photo(IMAGE, BOX)
     calls, _ = fake_grabcut(monkeypatch, [9, None, 50])
-    mask = find_mask(photo, Crop(20, 20, 20), RULE, "one", attempts=3)
+    mask = find_mask(photo, Crop(20, 20, 20), replace(RULE, attempts=3), "one")
     assert mask.sum() == 50 and len(calls) == 3
     calls.clear()
     assert np.array_equal(mask, find_mask(photo, Crop(20, 20, 20), RULE, "one"))
     calls.clear()
     with pytest.raises(Rejected, match="too small"):
-        find_mask(photo, Crop(20, 20, 20), RULE, "one", attempts=2)
+        find_mask(photo, Crop(20, 20, 20), replace(RULE, attempts=2), "one")
     assert len(calls) == 2
 
 
 def test_attempts_are_a_setting_that_is_left_out_at_its_default():
-    assert set(Rules().settings()) == {"train", "test"}
-    assert Rules(attempts=3).settings() == Rules().settings() | {"attempts": 3}
+    assert set(RULE.settings()) == {"train", "test"}
+    assert replace(RULE, attempts=3).settings() == RULE.settings() | {"attempts": 3}
 
 
 @pytest.mark.parametrize("failures", [[], [None], [9, None, 0]])

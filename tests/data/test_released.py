@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from in9.data.export import export
 from in9.data.released import Released
 from in9.data.sources import open_source
 from in9.data.variants import MIXED, VARIANTS, compose, draw_backgrounds, load_pool
@@ -19,11 +18,6 @@ from in9.taxonomy import CLASSES
 
 FOLDERS = [coarse.folder for coarse in CLASSES]
 DOGS, CARS = FOLDERS[0], FOLDERS[2]
-
-
-@pytest.fixture(scope="module")
-def exported(dataset, tmp_path_factory):
-    return export(dataset, tmp_path_factory.mktemp("export") / "bg_challenge", progress=False)
 
 
 @pytest.fixture(scope="module")

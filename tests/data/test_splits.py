@@ -143,7 +143,7 @@ class LookedAt:
     def __init__(self):
         self.source = open_source("synthetic", per_class=20, image_size=32)
         self.name, self.image_size, self.resizes = "synthetic", 32, False
-        self.rules, self.settings, self.read = self.source.rules, self.source.settings, self.source.read
+        self.rule, self.settings, self.read = self.source.rule, self.source.settings, self.source.read
         self.examples = self.source.examples
         numbers = {example.id: int(example.id[-2:]) for example in self.examples()}
         self.verdicts = {id_: "box wrong" if number % 6 == 1 else "good" for id_, number in numbers.items() if number}

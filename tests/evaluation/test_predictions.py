@@ -90,7 +90,7 @@ def test_an_oracle_that_reads_the_pixels_is_always_right(pool: Pool, whole: Pool
         found = [known.get(image.contiguous().numpy().tobytes(), 0) for image in images]
         return torch.nn.functional.one_hot(torch.tensor(found), NUM_CLASSES)
 
-    answers = predict_all(oracle, pool, whole, tests=("original", "in9l", "only_fg"))
+    answers = predict_all(oracle, pool, whole)
     assert np.array_equal(answers["original"], pool.labels.numpy()[None])
     assert np.array_equal(answers["in9l"], whole.labels.numpy()[None])
     assert (answers["only_fg"] == 0).all()  # these pixels it has never seen
@@ -120,16 +120,10 @@ def test_evaluation_is_exact_and_computes_no_gradients(pool: Pool) -> None:
     assert before == (cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
 
 
-def test_in9l_needs_its_pool(pool: Pool) -> None:
-    with pytest.raises(ValueError, match="in9l needs the pool of all test images"):
-        predict_all(constant(0), pool, None, tests=("in9l",))
-    assert set(predict_all(constant(0), pool, None, tests=VARIANTS)) == set(VARIANTS)
-
-
-def test_an_unknown_test_set_lists_those_that_exist(pool: Pool) -> None:
+def test_an_unknown_variant_lists_those_that_exist(pool: Pool) -> None:
     with pytest.raises(In9Error, match=r"no variant 'mixed_sane'\. Did you mean 'mixed_same'") as caught:
-        predict_all(constant(0), pool, None, tests=("original", "mixed_sane"))
-    assert all(name in str(caught.value) for name in TEST_SETS)
+        predict_variant(constant(0), pool, "mixed_sane")
+    assert all(name in str(caught.value) for name in VARIANTS)
 
 
 def test_a_measurement_is_digits_that_give_the_predictions_back(
@@ -150,8 +144,8 @@ def test_a_measurement_is_digits_that_give_the_predictions_back(
         assert from_digits(results["labels"]["in9l"]).tolist() == whole.labels.tolist()
 
 
-def test_draws_of_a_mixed_test_set_are_those_of_the_following_seeds(pool: Pool) -> None:
-    answers = predict_all(by_red, pool, None, seed=4, tests=("only_fg", "mixed_rand"), draws=3)
+def test_draws_of_a_mixed_test_set_are_those_of_the_following_seeds(pool: Pool, whole: Pool) -> None:
+    answers = predict_all(by_red, pool, whole, seed=4, draws=3)
     assert answers["only_fg"].shape == (1, len(pool)) and answers["only_fg"].dtype == np.int64
     expected = [predict_variant(by_red, pool, "mixed_rand", seed) for seed in (4, 5, 6)]
     assert np.array_equal(answers["mixed_rand"], np.stack(expected))

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from in9.data.dataset import Dataset
-from in9.data.export import export
 from in9.data.variants import draw_backgrounds, load_pool
-from in9.scoring.background_answers import background_table, background_text, known_backgrounds
 from in9.scoring.load import load_model
+from in9.scoring.report import background_text
 from in9.scoring.score import Score, evaluate
 from in9.scoring.test_images import open_test_images
 
@@ -28,17 +27,12 @@ def rim(images: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def exported(dataset: Dataset, tmp_path_factory) -> Path:
-    return export(dataset, tmp_path_factory.mktemp("exported") / "bg_challenge", progress=False)
-
-
-@pytest.fixture(scope="module")
 def score(dataset: Dataset) -> Score:
     return evaluate(load_model(rim, image_size=32), dataset)
 
 
 def test_it_is_the_share_of_answers_that_are_the_backgrounds_class(dataset: Dataset, score: Score) -> None:
-    table = background_table(score, known_backgrounds(open_test_images(dataset)))
+    table = score.background_answers(open_test_images(dataset).backgrounds())
     assert table["test"].tolist() == ["mixed_rand", "mixed_next"]  # in Mixed-Same the two classes are one
     pool = load_pool(dataset, "test")
     for row in table.to_dict("records"):
@@ -55,18 +49,18 @@ def test_it_is_the_share_of_answers_that_are_the_backgrounds_class(dataset: Data
 def test_a_dataset_its_export_and_a_recovered_table_agree(
     run, dataset: Dataset, score: Score, exported: Path, tmp_path: Path
 ) -> None:
-    expected = background_table(score, known_backgrounds(open_test_images(dataset)))
+    expected = score.background_answers(open_test_images(dataset).backgrounds())
     images = open_test_images(exported)
     model = load_model(rim, image_size=32)
-    listed = background_table(evaluate(model, images), known_backgrounds(images))
+    listed = evaluate(model, images).background_answers(images.backgrounds())
     copy = shutil.copytree(exported, tmp_path / "copy")
     (copy / "backgrounds.csv").unlink()
-    assert known_backgrounds(open_test_images(copy)) == {}
+    assert open_test_images(copy).backgrounds() == {}
     assert run("backgrounds", copy, "--csv", tmp_path / "table.csv")[0] == 0
     images = open_test_images(copy)
-    elsewhere = background_table(evaluate(model, images), known_backgrounds(images, tmp_path / "table.csv"))
+    elsewhere = evaluate(model, images).background_answers(images.backgrounds(tmp_path / "table.csv"))
     shutil.copy(tmp_path / "table.csv", copy / "recovered_backgrounds.csv")
-    beside = background_table(evaluate(model, images), known_backgrounds(images))
+    beside = evaluate(model, images).background_answers(images.backgrounds())
     for table in (listed, elsewhere, beside):
         assert table["images"].tolist() == expected["images"].tolist()
         np.testing.assert_allclose(table[["value", "low", "high"]], expected[["value", "low", "high"]])
@@ -77,7 +71,7 @@ def test_unknown_backgrounds_do_not_count(exported: Path, tmp_path: Path) -> Non
     path = tmp_path / "part.csv"
     path.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.startswith("mixed_next"))][:11]) + "\n")
     images = open_test_images(exported)
-    table = background_table(evaluate(load_model(rim, image_size=32), images), known_backgrounds(images, path))
+    table = evaluate(load_model(rim, image_size=32), images).background_answers(images.backgrounds(path))
     assert table["test"].tolist() == ["mixed_next"] and table["images"].tolist() == [10]
 
 
@@ -99,4 +93,4 @@ def test_the_command_says_it(run, exported: Path, dataset: Dataset, tmp_path: Pa
 
 
 def test_nothing_known_is_said_by_nothing(score: Score) -> None:
-    assert background_text(background_table(score, {})) == ""
+    assert background_text(score.background_answers({})) == ""

@@ -22,7 +22,6 @@ mpl.use("Agg")
 import in9
 from in9.cli.main import app
 from in9.data.dataset import Dataset
-from in9.data.export import export
 from in9.data.variants import VARIANTS
 from in9.errors import In9Error
 from in9.evaluation.estimates import Term, balanced_mean
@@ -54,11 +53,6 @@ def colourful(images: Tensor) -> Tensor:
 def central(images: Tensor) -> Tensor:
     """A classifier of nine outputs that sees the middle pixels only: no background matters behind an object there."""
     return hashed(images[:, :, 15:17, 15:17], 9)
-
-
-@pytest.fixture(scope="module")
-def exported(dataset: Dataset, tmp_path_factory) -> Path:
-    return export(dataset, tmp_path_factory.mktemp("exported") / "bg_challenge", seed=0, progress=False)
 
 
 @pytest.fixture(scope="module")

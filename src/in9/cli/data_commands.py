@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from in9.cli.options import assignments, seed_option
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 
 if TYPE_CHECKING:
     from in9.data.source import Source  # NumPy takes a while to import
@@ -130,14 +131,20 @@ def fetch(
     ] = None,
 ) -> None:
     """Download Tiny ImageNet, the authors' test set, or photographs for the book; a stopped download goes on."""
-    from in9.data.downloads import FETCHABLE
+    from in9.data.photographs import fetch_photographs
+    from in9.data.released import fetch_released
+    from in9.data.sources.tiny_imagenet import fetch_tiny_imagenet
     from in9.study.workspace import find_workspace
 
-    if what not in FETCHABLE:
-        raise unknown("dataset to fetch", what, FETCHABLE)
+    fetchers: dict[str, Callable[..., object]] = {
+        "tiny-imagenet": fetch_tiny_imagenet,
+        "released": fetch_released,
+        "photographs": fetch_photographs,
+    }
+    check_known("dataset to fetch", [what], fetchers)
     if what == "photographs":
         to = to or find_workspace().photographs
     elif archive is not None:
         raise In9Error(f"--archive {archive} is for photographs alone; leave it out to fetch {what}.")
     more = {} if archive is None else {"archive": archive}
-    typer.echo(FETCHABLE[what](to, url=url, checksum=checksum, **more))
+    typer.echo(fetchers[what](to, url=url, checksum=checksum, **more))

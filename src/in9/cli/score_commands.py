@@ -159,7 +159,6 @@ def evaluate(
     from in9.experiments.benchmark_progress import among_the_papers
     from in9.scoring import report
     from in9.scoring.answers import is_answers
-    from in9.scoring.background_answers import background_table, background_text, known_backgrounds
     from in9.scoring.score import evaluate as score_model
     from in9.study.workspace import find_workspace
 
@@ -170,7 +169,7 @@ def evaluate(
     chosen, images = _scored(name, model, data, split, seed, device, top1, answers=True, weights=weights, options=set_,
                              class_map=class_map, prompts=prompts, probe=probe, head=head, fold=fold,
                              preprocessing=preprocessing)  # fmt: skip
-    known = known_backgrounds(images, backgrounds)
+    known = images.backgrounds(backgrounds)
     score = score_model(chosen, images, device=device, batch_size=batch_size, progress=True)
     writers = _writers(store, score, json_)
     if csv:
@@ -179,7 +178,7 @@ def evaluate(
         writers[figure] = lambda path: report.write(path, report.figure(score))
     try:
         typer.echo(report.text(score, among_the_papers(score)))
-        typer.echo(background_text(background_table(score, known)), nl=False)
+        typer.echo(report.background_text(score.background_answers(known)), nl=False)
     finally:  # even if nobody reads the table to its end
         report.save(writers)
 

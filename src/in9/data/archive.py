@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from PIL import Image
 
 from in9.data.source import Rejected
 from in9.errors import UNUSABLE, In9Error, reason
+from in9.files import kept_until_changed
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError)
 """What reading a damaged file of a zip archive may raise, or one that is encrypted or packed in an unknown way."""
@@ -27,12 +27,9 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.Z
 ENCRYPTED = 1  # the bit of a file in a zip
 
 
-@lru_cache(maxsize=4)
-def _open(path: Path, size: int, changed: int) -> tuple[zipfile.ZipFile, list[str]]:
-    """The zip of that path, size and time of change, with its file names in order.
-
-    A large zip takes seconds to open, so a process opens it once.
-    """
+@kept_until_changed(4)  # a large zip takes seconds to open
+def _open(path: Path) -> tuple[zipfile.ZipFile, list[str]]:
+    """The zip of that path, with its file names in order."""
     file = zipfile.ZipFile(path)
     for member in file.infolist():
         if member.flag_bits & ENCRYPTED or member.compress_type not in PACKED:
@@ -68,7 +65,7 @@ class Archive:
             raise In9Error(f"{self.path} cannot be read ({reason(error)}); check the path.") from error
         if self.path.is_file():
             try:
-                self._zip()
+                _open(self.path)
             except (OSError, ValueError, *DAMAGED) as error:
                 if isinstance(error, OSError) and error.errno in UNUSABLE:
                     raise In9Error(f"{self.path} cannot be read ({reason(error)}).") from error
@@ -79,10 +76,6 @@ class Archive:
                 ) from error
         elif not self.path.is_dir():
             raise In9Error(f"{self.path} is neither a zip archive nor a folder; check the path.")
-
-    def _zip(self) -> tuple[zipfile.ZipFile, list[str]]:
-        facts = self.path.stat()
-        return _open(self.path, facts.st_size, facts.st_mtime_ns)
 
     def names(self, under: str = "") -> list[str]:
         """All file names, or those that begin with the folder ``under`` and a slash; sorted, folders left out.
@@ -95,7 +88,7 @@ class Archive:
             listed = sorted(Path(at, name).as_posix().removeprefix(root) for at, _, files in walk for name in files)
             check_names(listed, self.path)
             return listed
-        _, names = self._zip()
+        _, names = _open(self.path)
         if not under:
             return list(names)
         # In the order of characters "0" comes next after the slash.
@@ -114,7 +107,7 @@ class Archive:
     def bytes(self, name: str) -> bytes:
         """The content of a file. Raises KeyError if there is none of that name in the archive."""
         if self.path.is_file():
-            return self._zip()[0].read(name)
+            return _open(self.path)[0].read(name)
         path = self.path / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise KeyError(name)  # a listing may name any file

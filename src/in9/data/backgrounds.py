@@ -8,17 +8,14 @@ to JPEG, only cells that lie wholly outside the mask are compared; JPEG mixes pi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from in9.data.released import MASKS, Released
 from in9.data.variants import MIXED
-from in9.errors import In9Error, reason
-
-if TYPE_CHECKING:
-    import pandas as pd
+from in9.errors import In9Error, errors_told
 
 BACKGROUND_COLUMNS = ("test", "id", "background")
 CELLS = 28  # along a side: cells of 8 pixels, the size of JPEG's blocks, in images of 224
@@ -38,8 +35,6 @@ def recover_backgrounds(released: Released, progress: bool = False) -> pd.DataFr
     Where nothing is outside the mask, ``background`` is empty and the numbers are not a number.
     Raises In9Error if there is no mixed variant, no Only-BG-T or no mask, or if the masks are not of these images.
     """
-    import pandas as pd
-
     tests = [test for test in MIXED if test in released.variants]
     if not tests:
         raise In9Error(f"{released.folder} has no mixed images; looked for {', '.join(MIXED)}.")
@@ -120,12 +115,8 @@ def read_backgrounds(path: Path) -> dict[str, dict[str, str]]:
     Backgrounds that are doubtful are left out.
     Raises In9Error for a file that cannot be read or is not of that kind, and for an image that is there twice.
     """
-    import pandas as pd
-
-    try:
+    with errors_told(f"{path} cannot be read as a table of backgrounds"):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # among them pandas' own
-        raise In9Error(f"{path} cannot be read as a table of backgrounds ({reason(error)}).") from error
     if missing := [name for name in BACKGROUND_COLUMNS if name not in frame]:
         raise In9Error(
             f"{path} has no column {missing[0]!r}; `in9 backgrounds` writes {', '.join(BACKGROUND_COLUMNS)} and more."

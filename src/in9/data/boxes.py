@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from in9.data.source import Box, Rejected
@@ -31,8 +32,6 @@ def intersection(first: Box, second: Box) -> Box:
 
 def bounds(mask: np.ndarray) -> Box:
     """The smallest box around a mask, bool [height, width]; all zero where the mask is empty."""
-    import cv2
-
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return left, top, left + width, top + height
 
@@ -80,8 +79,6 @@ class Crop:
 
     def pixels(self, image: np.ndarray) -> np.ndarray:
         """The image, mask or background, resized to the nearest neighbour and cut: [size, size, ...]."""
-        import cv2
-
         left, top, right, bottom = self.window
         resized = cv2.resize(image.view(np.uint8), self.resized, interpolation=cv2.INTER_NEAREST)
         return np.ascontiguousarray(resized[top:bottom, left:right]).view(image.dtype)

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -60,7 +61,7 @@ def build(
     out = Path(out)
     split = split or Split()
     if masks is not None:
-        published = read_published(masks)
+        published = read_published(Path(masks))
         source = WithMasks(source, published, Path(masks))
         seed, split = published.settings["seed"], Split(**published.settings["split"])
     settings = plain(
@@ -69,7 +70,7 @@ def build(
             "source": source.name,
             "source_settings": source.settings(),
             "image_size": source.image_size,
-            "rules": source.rules.settings(),
+            "rules": source.rule.settings(),
             "seed": seed,
             "split": asdict(split),
         }
@@ -134,13 +135,12 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
     photo = source.read(example)
     height, width = photo.image.shape[:2]
     crop = Crop(width, height, source.image_size)
-    rule = source.rules.train if split == "train" else source.rules.test
     box, reason = (0, 0, 0, 0), ""
     pixels = {"images": photo.image, "masks": np.zeros((height, width), bool)}
     if source.resizes:
         pixels["tiles"] = np.zeros_like(photo.image)
     try:
-        pixels["masks"] = find_mask(photo, crop, rule, example.id, source.rules.attempts)
+        pixels["masks"] = find_mask(photo, crop, source.rule, example.id)
         assert photo.box is not None  # or there would be no mask
         box = crop.box(photo.box)
         if source.resizes:
@@ -158,8 +158,6 @@ def process(source: Source, example: Example, split: str) -> tuple[dict[str, Any
 
 def _process_block(source: Source, block: Sequence[tuple[Example, str]], path: Path) -> None:
     """Process the examples of a block, each with its split, and write them as one file."""
-    import cv2
-
     cv2.setNumThreads(1)
     rows, pixels, unusable = [], [], []
     for example, split in block:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from jinja2 import StrictUndefined, Template
 
 from in9.data.backgrounds import BACKGROUND_COLUMNS
 from in9.data.dataset import Dataset
@@ -65,68 +68,26 @@ def _in_shards(folder: Path, variant: str) -> bool:
 def _card(folder: Path, shown: list[str], dataset: Dataset, split: str, seed: int, labels: Sequence[int]) -> str:
     source = str(dataset.manifest["source"])
     licence, address, meaning = TERMS.get(source, TERMS[""])
-    shards = _in_shards(folder, shown[0])
-    files = f"*/{split}-*.tar" if shards else "*/val/*/*.png"
-    head = ["---", f"license: {licence}"]
-    if licence == "other":
-        head += ["license_name: imagenet", f"license_link: {address}"]
-    head += ["task_categories:", "- image-classification", "tags:", "- robustness", "- image-backgrounds", "configs:"]
-    for variant in shown:
-        head += [f"- config_name: {variant}", "  data_files:", f"  - split: {split}"]
-        head += [f"    path: {files.replace('*', variant, 1)}"]
-    counts = ", ".join(f"{labels.count(label)} of {name}" for label, name in enumerate(CLASS_NAMES))
-    size = dataset.image_size
-    titles = ", ".join(f"{TITLES[variant]} (`{variant}`)" for variant in shown)
-    mask = "`.mask.png` (255 on the object)" if shards else f"`{MASKS}/val/*/*.npy` (1 on the object)"
-    sample = (
-        "`.png`, `.cls` (the class, 0 to 8), `.json` (ids and classes)" if shards else "`<variant>/val/<class>/*.png`"
-    )
-    recipe = (
-        f"The recipe of the masks, [`{MASKS_FILE}`]({MASKS_FILE}), holds numbers alone and may be published: whoever "
-        "has the same images makes the same dataset from it with "
-        f"`in9 build {source} OUT --archive ARCHIVE --from {MASKS_FILE}`."
-    )
-    recipe = recipe if (folder / MASKS_FILE).is_file() else "Its masks have no published recipe."
-    return (
-        "\n".join(head)
-        + f"""
----
-
-# ImageNet-9: foregrounds and backgrounds of {source}
-
-{len(labels):,} images of {size} x {size} pixels in {len(shown)} variants, which keep or replace foreground and
-background, after the paper [Noise or Signal]({PAPER}): {titles}.
-
-Made by in9 {version("in9")} from the split `{split}` of the dataset {dataset.hash}, with seed {seed} for the
-backgrounds of the mixed variants. Classes, in the order of their labels: {counts}.
-
-## Load it
-
-```python
-from datasets import load_dataset
-
-images = load_dataset("PATH OF THIS FOLDER", "{shown[-1]}", split="{split}")
-```
-
-`in9 evaluate MODEL --data PATH` scores a classifier on {"the dataset that this was made from" if shards else "it"}.
-
-## What is in it
-
-- Images: {sample}.
-- Masks: {mask}.
-- `{BACKGROUNDS}`: the background of each mixed image.
-- `{CROISSANT}`: the same for machines, in Croissant's format.
-
-## Licence, and what may be published
-
-{meaning} [Terms]({address}). {recipe}
-
-## Citation
-
-```bibtex
-{CITATION}
-```
-"""
+    template = resources.files(__package__).joinpath("card.md.jinja").read_text(encoding="utf-8")
+    names = {"backgrounds": BACKGROUNDS, "croissant": CROISSANT, "masks": MASKS, "masks_file": MASKS_FILE}
+    return Template(template, trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined).render(
+        names,
+        licence=licence,
+        address=address,
+        meaning=meaning,
+        paper=PAPER,
+        citation=CITATION,
+        source=source,
+        hash=dataset.hash,
+        size=dataset.image_size,
+        split=split,
+        seed=seed,
+        version=version("in9"),
+        titles={variant: TITLES[variant] for variant in shown},
+        images=len(labels),
+        counts=", ".join(f"{labels.count(label)} of {name}" for label, name in enumerate(CLASS_NAMES)),
+        shards=_in_shards(folder, shown[0]),
+        published=(folder / MASKS_FILE).is_file(),
     )
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, check_known, errors_told
 from in9.files import key_of, read_json, remembered_hash
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
@@ -46,12 +46,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     from in9.data.manifest import problem_of  # pydantic takes a moment, and the workers of a build do without
 
     again = "build the dataset again"
-    try:
+    damaged = errors_told(f"{path} is damaged", f"; {again}", ValueError)  # neither JSON nor even text
+    with errors_told(f"{path} cannot be read", f"; {again}", OSError), damaged:
         content = read_json(path)
-    except OSError as error:
-        raise In9Error(f"{path} cannot be read ({reason(error)}); {again}.") from error
-    except ValueError as error:  # neither JSON nor even text
-        raise In9Error(f"{path} is damaged ({reason(error)}); {again}.") from error
     if not isinstance(content, dict):
         raise In9Error(f"{path} is damaged (not the manifest of a dataset); {again}.")
     if (number := content.get("format")) != FORMAT:
@@ -123,10 +120,8 @@ class Dataset:
         import pandas as pd
 
         path = self._checked("examples.csv")
-        try:
+        with errors_told(f"{path} cannot be read", "; build the dataset again"):
             table = pd.read_csv(path, dtype={"id": str, "fine": str}, keep_default_na=False)
-        except (ValueError, OSError) as error:
-            raise In9Error(f"{path} cannot be read ({reason(error)}); build the dataset again.") from error
         if (
             not {*TABLE_COLUMNS} <= set(table)
             or table["accepted"].dtype != bool
@@ -152,10 +147,8 @@ class Dataset:
 
     def _array(self, name: str, kind: type[np.generic], channels: tuple[int, ...]) -> np.ndarray:
         path, wanted = self._checked(name), (len(self.table), self.image_size, self.image_size, *channels)
-        try:
+        with errors_told(f"{path} cannot be read", "; build the dataset again"):
             array = np.load(path, mmap_mode="r")
-        except (ValueError, OSError) as error:
-            raise In9Error(f"{path} cannot be read ({reason(error)}); build the dataset again.") from error
         if array.dtype != kind or array.shape != wanted:
             raise In9Error(
                 f"{path} holds {array.dtype} {list(array.shape)}, and its manifest says {np.dtype(kind)} "
@@ -180,8 +173,7 @@ class Dataset:
 
         Images that somebody has looked at and rejected are trained on, as in the paper, and not tested on.
         """
-        if split not in SPLITS:
-            raise unknown("split", split, SPLITS)
+        check_known("split", [split], SPLITS)
         chosen = self.table["split"] == split
         if self.folds and split != "validation":
             left_out = self.table["split"] == f"{FOLD}{self.fold}"

@@ -24,8 +24,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
 from in9.data import variants
@@ -35,7 +36,7 @@ from in9.data.dataset import Dataset
 from in9.data.published import MASKS_FILE
 from in9.data.released import BACKGROUNDS, FOLDERS, MASKS
 from in9.data.variants import MIXED, VARIANTS, Pool
-from in9.errors import In9Error, plain_disk_errors, unknown
+from in9.errors import In9Error, check_known, plain_disk_errors
 from in9.files import key_of, one_writer
 from in9.taxonomy import CLASS_NAMES
 
@@ -57,10 +58,7 @@ def export(
 
     The folder appears whole or not at all; raises In9Error if it is already there.
     """
-    import pandas as pd
-
-    if layout not in EXPORT_FORMATS:
-        raise unknown("format of an export", layout, EXPORT_FORMATS)
+    check_known("format of an export", [layout], EXPORT_FORMATS)
     out = Path(out)
     if out.exists():
         raise In9Error(f"{out} already exists; choose a new folder or remove it.")
@@ -78,16 +76,16 @@ def export(
         shutil.rmtree(work, ignore_errors=True)
         bar = stack.enter_context(tqdm(total=files, desc="exporting", unit="image", disable=not progress))
         for kind in VARIANTS:
-            backgrounds = variants.draw_backgrounds(kind, pool, seed)[0] if kind in MIXED else None
-            sources = [] if backgrounds is None else [ids[row] for row in backgrounds.tolist()]
+            drawn = variants.draw_backgrounds(kind, pool, seed)[0].tolist() if kind in MIXED else []
+            sources = [ids[row] for row in drawn]
             listing += [(kind, id_, source) for id_, source in zip(ids, sources, strict=False)]
             if layout == IMAGEFOLDER:
-                for row, image in _images(kind, pool, backgrounds, bar):
+                for row, image in _images(kind, pool, seed, bar):
                     path = work / kind / "val" / f"{ids[row]}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     image.save(path)
                 continue
-            images, shard = _images(kind, pool, backgrounds, bar), 0
+            images, shard = _images(kind, pool, seed, bar), 0
             (work / kind).mkdir(parents=True)
             while part := list(islice(images, SHARD)):
                 with tarfile.open(work / kind / f"{split}-{tag}-{shard:05d}.tar", "w") as tar:
@@ -118,13 +116,11 @@ def _ids(pool: Pool) -> list[str]:
     return [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
 
 
-def _images(kind: str, pool: Pool, backgrounds: Tensor | None, bar: tqdm) -> Iterator[tuple[int, Image.Image]]:
+def _images(kind: str, pool: Pool, seed: int, bar: tqdm) -> Iterator[tuple[int, Image.Image]]:
     """Each row of the pool with its image in one variant."""
-    import torch
-
+    composed = variants.composer(kind, pool, seed)
     for row in range(len(pool)):
-        chosen = None if backgrounds is None else backgrounds[[row]]
-        image = variants.compose(kind, pool, torch.tensor([row]), chosen)[0]
+        image = composed(torch.tensor([row]))[0]
         yield row, Image.fromarray(image.permute(1, 2, 0).numpy())
         bar.update()
 

@@ -7,17 +7,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
+import requests
+import urllib3
 from tqdm import tqdm
 
 from in9.errors import In9Error, plain_disk_errors
 from in9.files import hash_of_file, one_writer, read_json
-
-if TYPE_CHECKING:
-    import requests
 
 TIMEOUT = (15, 60)  # seconds: to connect, and between two pieces
 PIECE = 1 << 20
@@ -63,9 +62,6 @@ def fetch(
     its file is still the same, else it starts anew. Raises In9Error if the file cannot be had, and then tells what to
     do ``instead``: by default, to put a copy at ``path`` by hand.
     """
-    import requests
-    import urllib3
-
     path = Path(path)
     instead = instead or f"fetch it by other means and put it at {path}"
     wanted = checksum.lower() if checksum is not None else None
@@ -104,8 +100,6 @@ def fetch(
 
 def _download(url: str, partial: Path, notes: Path, progress: bool) -> None:
     """Download to a partial file, going on from what is there; the notes say which file of the server it is part of."""
-    import requests
-
     before = _read_notes(notes) if partial.is_file() else {}
     start = partial.stat().st_size if before.get("url") == url else 0
     if start and start == before.get("size"):
@@ -157,9 +151,6 @@ def _extent(answer: requests.Response) -> tuple[int | None, int | None]:
 
 def _reason(error: Exception) -> str:
     """Why a file did not come, in a few words."""
-    import requests
-    import urllib3
-
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     reasons: list[tuple[type[Exception], str]] = [

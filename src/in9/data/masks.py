@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from in9.data.boxes import Crop, area, intersection
@@ -41,8 +42,6 @@ def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMP
     with other random centres, at most ``attempts`` times in all. The centres are seeded from ``identifier``, so the
     same image always gets the same mask. Raises Rejected when every attempt fails.
     """
-    import cv2
-
     rectangle = (box[0], box[1], box[2] - box[0], box[3] - box[1])
     reason = "GrabCut failed"
     for attempt in range(attempts):
@@ -60,7 +59,7 @@ def segment(image: np.ndarray, box: Box, identifier: str, attempts: int = ATTEMP
     raise Rejected(reason)
 
 
-def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str, attempts: int = ATTEMPTS) -> np.ndarray:
+def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str) -> np.ndarray:
     """The mask of a photo, bool [height, width], by the paper's rules in the paper's order.
 
     A photo that brings its exact mask keeps it, if it passes the rules. Raises Rejected with the reason.
@@ -70,6 +69,6 @@ def find_mask(photo: Photo, crop: Crop, rule: MaskRule, identifier: str, attempt
     if area(photo.box) and photo.box != intersection(photo.box, crop.whole):
         raise Rejected("box lies outside the image or crop")
     check_box(crop.resized_box(photo.box), crop.window, rule)
-    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier, attempts)
+    mask = photo.mask if photo.mask is not None else segment(photo.image, photo.box, identifier, rule.attempts)
     check_mask(mask, photo.box, rule)
     return mask

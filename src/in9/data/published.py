@@ -6,7 +6,6 @@ that any tool that reads COCO reads them. A checksum of each photograph's file t
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
 import warnings
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco
 
 from in9.data.dataset import FOLD, SPLITS
-from in9.data.source import ATTEMPTS, Box, Example, Photo, Rejected, Rules, Source
+from in9.data.source import ATTEMPTS, Box, Example, MaskRule, Photo, Rejected, Source
 from in9.data.splits import GOOD, Split
 from in9.errors import In9Error, reason
-from in9.files import plain, read_bytes, written_whole
+from in9.files import kept_until_changed, plain, read_bytes, written_whole
 
 PUBLISHED_FORMAT = 1
 MASKS_FILE = "masks.json.gz"
@@ -63,14 +63,14 @@ class Published:
         image = self.images[identifier]
         return decoded(image.mask, image.size) if image.mask else None
 
-    def rules_of(self, source: Source) -> Rules:
-        """The rules of a source, with as many attempts as these masks were found with: none is to be found any more."""
-        return replace(source.rules, attempts=self.settings["rules"].get("attempts", ATTEMPTS))
+    def rule_of(self, source: Source) -> MaskRule:
+        """The rule of a source, with as many attempts as these masks were found with: none is to be found any more."""
+        return replace(source.rule, attempts=self.settings["rules"].get("attempts", ATTEMPTS))
 
     def differs_from(self, source: Source) -> str:
         """What this was published for where it is not this source with these settings, and those; empty if it is."""
         wanted: dict[str, Any] = {"source": source.name, "source_settings": source.settings()}
-        wanted |= {"image_size": source.image_size, "rules": self.rules_of(source).settings()}
+        wanted |= {"image_size": source.image_size, "rules": self.rule_of(source).settings()}
         for name, value in plain(wanted).items():
             if self.settings[name] != value:
                 return f"{name} {self.settings[name]!r}, and this is {value!r}"
@@ -88,19 +88,9 @@ class Published:
 _FIELDS = tuple(PublishedImage.__dataclass_fields__)
 
 
-def read_published(path: Path | str) -> Published:
+@kept_until_changed(4)  # a build and a chapter ask for the same file several times
+def read_published(path: Path) -> Published:
     """A published file. Raises In9Error if it cannot be read, is damaged or of another version."""
-    path = Path(path)
-    state = None
-    with suppress(OSError, ValueError):  # reading it says what is wrong
-        facts = path.stat()
-        state = facts.st_mtime_ns, facts.st_size
-    return _read(path, state)
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: Path, state: tuple[int, int] | None) -> Published:
-    """Read a file of that time of change and size: a build and a chapter ask for the same file several times."""
     damaged = f"{path} is damaged, or no published {MASKS_FILE}; fetch it again."
     try:
         content = json.loads(gzip.decompress(read_bytes(path)))
@@ -147,8 +137,6 @@ def _box(ends: Sequence[int]) -> Box:
 
 def encoded(mask: np.ndarray) -> str:
     """A mask, bool [height, width], in COCO's compressed run-length encoding."""
-    from pycocotools import mask as coco
-
     return str(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii"))
 
 
@@ -157,8 +145,6 @@ def decoded(counts: str, size: Sequence[int]) -> np.ndarray:
 
     Where an encoding ends before its image does, the pixels after it may be anything.
     """
-    from pycocotools import mask as coco
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it has not heard of NumPy 2
         mask = coco.decode({"size": list(size), "counts": counts.encode("ascii")})
@@ -177,7 +163,7 @@ class WithMasks:
             raise In9Error(f"{path} was published for {other}; give the file of this source, or build without --from.")
         self.source, self.published, self.path = source, published, path
         self.name, self.image_size, self.resizes = source.name, source.image_size, source.resizes
-        self.rules = published.rules_of(source)
+        self.rule = published.rule_of(source)
         self.balances: bool = getattr(source, "balances", False)
         self.splits = {name: image.split for name, image in published.images.items()}
         self.verdicts: Mapping[str, str] = {}

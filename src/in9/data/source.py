@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from in9.files import without_defaults
 from in9.seeds import digest
 
 ATTEMPTS = 11
@@ -60,28 +59,21 @@ class MaskRule:
 
     ``box_share`` is the largest part of the crop that the box may cover, ``inside`` the smallest part of the box
     that must lie in the crop, ``mask_share`` the smallest and largest part of the box that the mask may cover.
+    ``attempts`` is how often GrabCut tries an image at most. It never changes a mask, only how many images get one.
     """
 
     box_share: float = 0.90
     inside: float = 0.50
     mask_share: tuple[float, float] = (0.10, 1.00)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The mask rule of training images, and that of test and validation images.
-
-    The paper cleaned its test set by hand; a stricter rule stands in for that. ``attempts`` is how often GrabCut tries
-    an image at most. It never changes a mask, only how many images get one.
-    """
-
-    train: MaskRule = field(default_factory=MaskRule)
-    test: MaskRule = field(default_factory=MaskRule)
     attempts: int = ATTEMPTS
 
     def settings(self) -> dict[str, Any]:
-        """Plain JSON values; attempts are left out at their default, as in files older than they are."""
-        return without_defaults(asdict(self), {"attempts": ATTEMPTS})
+        """Plain JSON values: the limits twice, for training and for test images, since they were not always the same.
+
+        Attempts are left out at their default, as in files older than they are.
+        """
+        limits = {"box_share": self.box_share, "inside": self.inside, "mask_share": self.mask_share}
+        return {"train": limits, "test": limits} | ({} if self.attempts == ATTEMPTS else {"attempts": self.attempts})
 
 
 class Source(Protocol):
@@ -90,7 +82,7 @@ class Source(Protocol):
     name: str
     image_size: int
     resizes: bool  # whether images are larger than image_size, so that backgrounds are tiled before the resize
-    rules: Rules
+    rule: MaskRule
     balances: bool  # whether accepted images are cut to the same number of each class; may be left out for False
     verdicts: Mapping[str, str]  # of people who looked at masks, by id: "good", or why not; may be left out for none
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from in9.data.dataset import FOLD, testable
@@ -74,8 +75,6 @@ def assign_splits(examples: Sequence[Example], seed: int, split: Split) -> list[
 
 def thumbnail(images: np.ndarray) -> np.ndarray:
     """Small grey versions of images uint8 [N, S, S, 3], each with mean 0 and length 1: float32 [N, 256]."""
-    import cv2
-
     small = [cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for image in images]
     grey = np.stack(small).astype(np.float32).mean(axis=3).reshape(len(images), -1)
     grey -= grey.mean(axis=1, keepdims=True)

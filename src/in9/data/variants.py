@@ -17,7 +17,7 @@ takes the other image also wherever the object itself is exactly black; ``faithf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from in9.data.boxes import canvas_rows_and_columns
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 
@@ -39,9 +39,7 @@ VARIANTS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", *MIXED)
 
 def check_variants(names: Sequence[str], also: Sequence[str] = ()) -> None:
     """Raise In9Error for the first name that is neither a variant nor in ``also``."""
-    for name in names:
-        if name not in (*VARIANTS, *also):
-            raise unknown("variant", name, (*VARIANTS, *also))
+    check_known("variant", names, (*VARIANTS, *also))
 
 
 @dataclass(frozen=True)
@@ -176,8 +174,7 @@ def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test")
     depends on (seed, variant, purpose, id) and on the pool it draws from, never on other draws. Raises In9Error if the
     pool has no image of a class that was drawn.
     """
-    if variant not in MIXED:
-        raise unknown("mixed variant", variant, MIXED)
+    check_known("mixed variant", [variant], MIXED)
     labels = pool.labels.cpu().numpy()
     if variant == "mixed_rand":
         classes = (uniforms(seed, f"{variant}/class/{purpose}", pool.ids) * NUM_CLASSES).astype(np.int64)
@@ -192,3 +189,9 @@ def draw_backgrounds(variant: str, pool: Pool, seed: int, purpose: str = "test")
     place = (uniforms(seed, f"{variant}/image/{purpose}", pool.ids) * counts[classes]).astype(np.int64)
     rows = by_class[starts[classes] + place]
     return torch.from_numpy(rows).to(pool.device), torch.from_numpy(classes).to(pool.device)
+
+
+def composer(variant: str, pool: Pool, seed: int) -> Callable[[Tensor], Tensor]:
+    """What composes the images in rows of a pool in one variant; a mixed one's backgrounds are drawn from ``seed``."""
+    backgrounds = draw_backgrounds(variant, pool, seed)[0] if variant in MIXED else None
+    return lambda rows: compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])

@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+LEVEL = 0.95
+"""Of every interval."""
+NORMAL = float(stats.norm.ppf(0.5 + LEVEL / 2))
+"""How many standard errors an interval reaches to either side, by the normal distribution."""
+
 
 def class_weights(labels: ArrayLike) -> np.ndarray:
     """One weight per image, float64, shape [images]: they sum to 1 and each class present gets the same share."""
@@ -101,9 +106,8 @@ class Design:
         crossed = 2 * (objects * backgrounds[self.kept]).sum()
         return variance + max(float(shared + crossed), 0.0)
 
-    def squared_half_width(self, level: float) -> float:
+    def squared_half_width(self) -> float:
         """The squared half-width of the interval (see ``estimates.balanced_mean``)."""
-        normal = float(stats.norm.ppf(0.5 + level / 2))
         mixed = None if self.mixed is None else self.mixed.mean(axis=0)
         variance = self._image_variance(self.sums.mean(axis=0), mixed)
         models, spread, explained = len(np.unique(self.folds)), 0.0, variance
@@ -118,9 +122,9 @@ class Design:
             parts = [self._image_variance(*part) for part in zip(apart, mixed_apart, strict=True)]
             explained = sum(parts) / (models * (models - 1))
         if models == 1:
-            return normal**2 * variance
-        student = float(stats.t.ppf(0.5 + level / 2, max(models - 1, 2)))
-        return normal**2 * variance + student**2 * max(spread - 0.8 * explained, 0.0)
+            return NORMAL**2 * variance
+        student = float(stats.t.ppf(0.5 + LEVEL / 2, max(models - 1, 2)))
+        return NORMAL**2 * variance + student**2 * max(spread - 0.8 * explained, 0.0)
 
     def informative_images(self) -> float:
         """How many equal deviations of objects would vary as these do: 1 if a single one differs from its class."""

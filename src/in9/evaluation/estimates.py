@@ -2,7 +2,7 @@
 
 The paper gives single numbers without error bars; every number here gets an interval. Values are fractions in [0, 1],
 or bool for right or wrong. Every class that is present counts the same, as in the paper's balanced test sets. Wrong
-shapes, empty input and impossible levels raise ``ValueError``: they are the programmer's mistakes.
+shapes and empty input raise ``ValueError``: they are the programmer's mistakes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from in9.evaluation.clusters import Design
+from in9.evaluation.clusters import NORMAL, Design
 
 
 class Percent(NamedTuple):
@@ -29,12 +29,11 @@ class Percent(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fraction or a difference of fractions, with the two ends of its interval at ``level``."""
+    """A fraction or a difference of fractions, with the two ends of its 95 % interval."""
 
     value: float
     low: float
     high: float
-    level: float = 0.95
 
     def in_percent(self) -> Percent:
         """The same three numbers times 100."""
@@ -46,25 +45,19 @@ class Estimate:
         return f"{value} [{low}, {high}]"
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
-
-
-def wilson(successes: float, trials: float, level: float = 0.95) -> Estimate:
+def wilson(successes: float, trials: float) -> Estimate:
     """Wilson's score interval for a proportion; both counts may be fractional (effective counts)."""
-    _check_level(level)
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(f"{successes} successes in {trials} trials; expected 0 <= successes <= trials > 0")
     value = successes / trials
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = NORMAL
     scale = 1 + z**2 / trials
     centre = (value + z**2 / (2 * trials)) / scale
     half = z / scale * math.sqrt(value * (1 - value) / trials + z**2 / (4 * trials**2))
     # Rounding must not push an end past the value or out of [0, 1].
     low = 0.0 if value == 0 else min(max(centre - half, 0.0), value)
     high = 1.0 if value == 1 else max(min(centre + half, 1.0), value)
-    return Estimate(value, low, high, level)
+    return Estimate(value, low, high)
 
 
 class Term(NamedTuple):
@@ -81,11 +74,7 @@ class Term(NamedTuple):
 
 
 def balanced_mean(
-    terms: Sequence[Term],
-    labels: ArrayLike,
-    folds: ArrayLike | None = None,
-    kept: ArrayLike | None = None,
-    level: float = 0.95,
+    terms: Sequence[Term], labels: ArrayLike, folds: ArrayLike | None = None, kept: ArrayLike | None = None
 ) -> Estimate:
     """The sum over terms of the class-balanced mean of their values: a BG-Gap is Term(same) and Term(-rand).
 
@@ -107,10 +96,9 @@ def balanced_mean(
 
     Swapping all signs negates the value and swaps the negated ends.
     """
-    _check_level(level)
     design = Design(terms, labels, folds, kept)
-    half = math.sqrt(design.squared_half_width(level))
-    return Estimate(design.value, design.value - half, design.value + half, level)
+    half = math.sqrt(design.squared_half_width())
+    return Estimate(design.value, design.value - half, design.value + half)
 
 
 def share(
@@ -119,7 +107,6 @@ def share(
     folds: ArrayLike | None = None,
     backgrounds: ArrayLike | None = None,
     kept: ArrayLike | None = None,
-    level: float = 0.95,
 ) -> Estimate:
     """The same for a single term with values in [0, 1], an accuracy or a share; the interval stays in [0, 1].
 
@@ -129,7 +116,6 @@ def share(
     sample size, which counts like ten images; V counts like as many as make it up, less one. With all right or all
     wrong, or but one image in between, this leaves Kish's size, however many the draws and the models.
     """
-    _check_level(level)
     design = Design([Term(values, backgrounds)], labels, folds, kept)
     least, most = design.extremes
     if least < 0 or most > 1:
@@ -138,11 +124,11 @@ def share(
     images = 1.0 / math.fsum(design.weights**2)
     binomial = value * (1 - value)
     if binomial > 0:
-        variance = design.squared_half_width(level) / float(stats.norm.ppf(0.5 + level / 2)) ** 2
+        variance = design.squared_half_width() / NORMAL**2
         known = max(design.informative_images() - 1, 0.0)
         known /= known + 10
         images = binomial / max(variance, variance**known * (binomial / images) ** (1 - known))
-    return wilson(value * images, images, level)
+    return wilson(value * images, images)
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:

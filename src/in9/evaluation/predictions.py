@@ -238,41 +238,24 @@ def predict(
 
 
 def predict_variant(
-    classifier: Callable[[Tensor], Tensor],
-    pool: Pool,
-    variant: str,
-    seed: int = 0,
-    batch_size: int | None = None,
+    classifier: Callable[[Tensor], Tensor], pool: Pool, variant: str, seed: int = 0, batch_size: int | None = None
 ) -> np.ndarray:
     """Predictions on one variant of a pool: int64 [N]. The mixed variants' backgrounds are drawn from ``seed``."""
-    backgrounds = variants.draw_backgrounds(variant, pool, seed)[0] if variant in MIXED else None
-
-    def images(rows: Tensor) -> Tensor:
-        return variants.compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
-
     size = batch_size or default_batch_size(pool.images.shape[-1], pool.device)
-    return predict(classifier, images, len(pool), pool.device, size)
+    return predict(classifier, variants.composer(variant, pool, seed), len(pool), pool.device, size)
 
 
 def predict_all(
-    classifier: Callable[[Tensor], Tensor],
-    pool: Pool,
-    whole: Pool | None,
-    seed: int = 0,
-    tests: Sequence[str] = TEST_SETS,
-    draws: int = 1,
+    classifier: Callable[[Tensor], Tensor], pool: Pool, whole: Pool, seed: int = 0, draws: int = 1
 ) -> dict[str, np.ndarray]:
-    """Predictions on several test sets: name -> int64 [draws, N].
+    """Predictions on every test set: name -> int64 [draws, N].
 
-    ``whole`` is the pool of IN-9L, needed only for that. Mixed test sets are drawn so many times, from ``seed`` on; the
-    others are what they are, and have one draw.
+    ``whole`` is the pool of IN-9L. Mixed test sets are drawn so many times, from ``seed`` on; the others are what they
+    are, and have one draw.
     """
-    variants.check_variants(tests, also=(IN9L,))
     answers = {}
-    for test in tests:
-        if test == IN9L and whole is None:
-            raise ValueError("The test set in9l needs the pool of all test images.")
-        images, variant = (whole, "original") if whole is not None and test == IN9L else (pool, test)
+    for test in TEST_SETS:
+        images, variant = (whole, "original") if test == IN9L else (pool, test)
         seeds = range(seed, seed + draws) if variant in MIXED else [seed]
         answers[test] = np.stack([predict_variant(classifier, images, variant, each) for each in seeds])
     return answers

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from in9.data.splits import Split
 from in9.errors import In9Error, reason
 from in9.evaluation.predictions import Model, Predictions
 from in9.evaluation.schema import problem_of
-from in9.files import key_of, plain, read_json, without_defaults, written_whole
+from in9.files import kept_until_changed, key_of, plain, read_json, without_defaults, written_whole
 from in9.training.recipe import IN9L, Recipe
 
 RECORD_FORMAT = 2
@@ -107,19 +108,13 @@ class Store:
         return path
 
 
+@kept_until_changed(512)  # chapters ask for the same record many times
 def read(path: Path) -> Record:
     """A record from its file.
 
     Raises In9Error if it is damaged, of another format, if its settings or results were changed, or if it holds what no
     measurement gives. Records that were written before there were digests are read without one.
     """
-    facts = path.stat()
-    return _read(path, facts.st_mtime_ns, facts.st_size)
-
-
-@functools.lru_cache(maxsize=512)
-def _read(path: Path, changed: int, size: int) -> Record:
-    """Read a file of that time of change and size: chapters ask for the same record many times."""
     again = "remove it to measure again"
     try:
         content = read_json(path)
@@ -194,13 +189,18 @@ def _of_record(record: Record, part: int | None = None) -> Predictions:
     }
     drawn = record.results.get("backgrounds", {})
     return Predictions(
-        {test: from_digits(labels[IN9L if test == IN9L else "in9"]) for test in answers},
+        {test: from_digits(labels[name_of_labels(test)]) for test in answers},
         {test: classes[None] for test, classes in rows.items()},
         (model_of(record),),
         backgrounds={
             test: np.array([text.split() for text in drawn[test]], np.int64) for test in drawn if test in answers
         },
     )
+
+
+def name_of_labels(test: str) -> str:
+    """What a record calls the true classes of a test set: IN-9L has images of its own, the others share theirs."""
+    return IN9L if test == IN9L else "in9"
 
 
 def classes_in(record: Record, test: str) -> np.ndarray:
@@ -275,8 +275,6 @@ def code_version() -> dict[str, Any]:
 @functools.cache
 def machine() -> dict[str, Any]:
     """The hardware: processor, cores and, if there is one, the GPU."""
-    import torch
-
     processor = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.is_file():

@@ -19,8 +19,8 @@ from in9.plots.tables import escaped
 from in9.scoring.challenge import ChallengeScore
 from in9.scoring.score import RESTRICTED, STRICT, Score
 from in9.study.study import Study
+from in9.taxonomy import IMAGENET_CLASSES
 
-OUTPUTS = 1000
 NO_PHOTOGRAPHS = ("synthetic", "export")
 GAP = "bg_gap"
 TABLE2, README, NEWER = "table 2", "README", "Hesse et al. 2025"
@@ -92,7 +92,7 @@ def _of_imagenet(record: Record) -> bool:
     What an export shows is not known: score the dataset that it was made from.
     """
     model = record.settings["model"]
-    classes = model["outputs"] == OUTPUTS and model.get("map_sha256") is None  # an own map is of other classes
+    classes = model["outputs"] == IMAGENET_CLASSES and model.get("map_sha256") is None  # an own map is of other classes
     return (
         classes and model.get("imagenet_top1") is not None and record.settings["data"]["source"] not in NO_PHOTOGRAPHS
     )

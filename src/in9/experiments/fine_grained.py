@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from in9.data.dataset import Dataset
 from in9.data.photographs import Illustrations
-from in9.data.variants import compose, draw_backgrounds, load_pool
+from in9.data.variants import composer, draw_backgrounds, load_pool
 from in9.evaluation.estimates import Estimate, Term
 from in9.evaluation.predictions import Predictions
 from in9.scoring import showcase
@@ -147,7 +147,7 @@ def examples(
     category_of, labels = of_model(models)[0, 0], models.labels[ASPECTS["full"]]
     if len(pool) != len(category_of):
         raise ValueError(f"the predictions are of {len(category_of)} images, the dataset has {len(pool)}")
-    backgrounds = draw_backgrounds(ASPECTS["foreground"], pool, seed)[0]
+    composers = {test: composer(test, pool, seed) for test in ASPECTS.values()}
     order = np.argsort(uniforms(0, "breakdown", pool.ids), kind="stable")
     result: dict[str, list[tuple[np.ndarray, int, int] | None]] = {}
     for index, category in enumerate(CATEGORIES):
@@ -156,11 +156,9 @@ def examples(
         chosen = [members[place] for place in np.argsort(turn, kind="stable")[:number]]
         pictures: list[tuple[np.ndarray, int, int] | None] = []
         for row in chosen:
-            for test in ASPECTS.values():
-                rows = pool.labels.new_tensor([row])
-                image = compose(test, pool, rows, backgrounds[rows] if test == ASPECTS["foreground"] else None)
-                predicted = int(models.classes[test][0, 0, row])
-                pictures.append((image[0].permute(1, 2, 0).numpy(), predicted, int(labels[row])))
+            for test, composed in composers.items():
+                image = composed(pool.labels.new_tensor([row]))[0].permute(1, 2, 0).numpy()
+                pictures.append((image, int(models.classes[test][0, 0, row]), int(labels[row])))
         result[category] = pictures + [None] * (len(ASPECTS) * number - len(pictures))
     return result
 

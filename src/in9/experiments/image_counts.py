@@ -12,7 +12,7 @@ import torch
 
 from in9.data.dataset import FOLD
 from in9.data.published import GOOD, read_published
-from in9.data.variants import MIXED, VARIANTS, Pool, compose, draw_backgrounds
+from in9.data.variants import VARIANTS, Pool, composer
 from in9.evaluation.records import Record
 from in9.experiments.experiment import Experiment
 from in9.study.jobs import DATASET, DRAWS, TEST_SEED, Job, draws_jobs
@@ -113,8 +113,6 @@ def sizes(study: Study) -> dict[str, int]:
 
 def gallery(pool: Pool, rows: Sequence[int]) -> list[list[np.ndarray]]:
     """Images of a pool in all eight variants, in the order of ``VARIANTS``: for each row eight uint8 [S, S, 3]."""
-    chosen, columns = torch.tensor(rows), []
-    for variant in VARIANTS:
-        backgrounds = draw_backgrounds(variant, pool, TEST_SEED)[0][chosen] if variant in MIXED else None
-        columns.append(compose(variant, pool, chosen, backgrounds).permute(0, 2, 3, 1).numpy())
+    chosen = torch.tensor(rows)
+    columns = [composer(variant, pool, TEST_SEED)(chosen).permute(0, 2, 3, 1).numpy() for variant in VARIANTS]
     return [list(images) for images in zip(*columns, strict=True)]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, reason
-from in9.evaluation.records import Record, Store, from_digits
+from in9.errors import In9Error, errors_told
+from in9.evaluation.records import Record, Store, from_digits, name_of_labels
 from in9.experiments import paper
 from in9.experiments.benchmark_progress import GAP, NEWER, TABLE2, images_of_the_paper, published_networks
 from in9.scoring.answers import ELSEWHERE
@@ -21,7 +21,6 @@ from in9.scoring.load import PREPROCESSING_MODES, REFERENCE_MODE
 from in9.scoring.score import LONGEST_NAME, RESTRICTED, STRICT, Score, is_name
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
-from in9.training.recipe import IN9L
 
 FACTS = ["model", "family", "trained_on", "setup", "rule", "preprocessing", "test_images", "images", "source"]
 NUMBERS = ["imagenet", "original", "only_bg_t", "mixed_same", "mixed_rand", GAP, "low", "high"]
@@ -150,7 +149,7 @@ def _problem(record: Record, known: pd.DataFrame) -> str:
     lowest = {"predictions": UNMAPPED, RESTRICTED: 0}
     for kind, least in lowest.items():
         for test, text in record.results.get(kind, {}).items():
-            truth = labels.get(IN9L if test == IN9L else "in9", "")
+            truth = labels.get(name_of_labels(test), "")
             if not _digits(text, least) or len(text) != len(truth):
                 return f"its {kind} of {test} are not one class for each of {len(truth)} images"
     for text in labels.values():
@@ -187,7 +186,5 @@ def _prepared(facts: dict[str, object]) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
+    with errors_told(f"The leaderboard's table {path} cannot be read as CSV"):
         return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The leaderboard's table {path} cannot be read as CSV ({reason(error)}).") from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import TEST_SETS
 from in9.evaluation.records import Store, predictions_of
@@ -60,9 +60,7 @@ EXPERIMENTS = {
 
 def experiments_named(only: Sequence[str] = ()) -> list[Experiment]:
     """Some of ``EXPERIMENTS``, all if none is named; raises In9Error for a name that does not exist."""
-    for name in only:
-        if name not in EXPERIMENTS:
-            raise unknown("part", name, EXPERIMENTS)
+    check_known("part", only, EXPERIMENTS)
     return [experiment for name, experiment in EXPERIMENTS.items() if not only or name in only]
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from in9.evaluation.clusters import LEVEL
 from in9.evaluation.estimates import Estimate
 from in9.experiments.benchmark_progress import GAP, top1_of
 from in9.scoring.score import STRICT, Score
 
 FEWEST_NETWORKS = 3  # for a line: any line through two points is perfect
-LEVEL = 0.95
 
 
 def fits(frame: pd.DataFrame, scored: Sequence[Score] = (), rule: str = STRICT) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from itertools import groupby, zip_longest
 
 from scipy import stats
 
+from in9.evaluation.clusters import NORMAL
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import NoSeedInCommon
 from in9.experiments.claims import CLAIMS, Claim, Region
@@ -65,7 +66,7 @@ class Verdict:
         """
         if self.estimate is None:
             return 1.0
-        error = max(self.estimate.high - self.estimate.low, 1e-9) / 2 / float(stats.norm.ppf(0.975))
+        error = max(self.estimate.high - self.estimate.low, 1e-9) / 2 / NORMAL
         ends = [end for end in (self.claim.region.low, self.claim.region.high) if math.isfinite(end)]
         return float(stats.norm.sf(min(abs(self.estimate.value - end) for end in ends) / error))
 
@@ -126,10 +127,10 @@ def count(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def after_holm(verdicts: Sequence[Verdict], level: float = 0.05) -> int:
-    """How many claims stay decided when all tests together may err with this chance (Holm, 1979)."""
+def after_holm(verdicts: Sequence[Verdict]) -> int:
+    """How many claims stay decided when all tests together may err with a chance of 5 % (Holm, 1979)."""
     tested = sorted(verdict.p_value for verdict in verdicts if verdict.estimate is not None)
-    kept = [value <= level / 2 / (len(tested) - place) for place, value in enumerate(tested)]
+    kept = [value <= 0.05 / 2 / (len(tested) - place) for place, value in enumerate(tested)]
     return kept.index(False) if False in kept else len(kept)
 
 

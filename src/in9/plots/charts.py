@@ -90,13 +90,14 @@ def intervals(
     return Chart(figure, pd.concat(part for _, part in parts))
 
 
-def success_histograms(frame: pd.DataFrame, order: Sequence[str], bin_width: float = 5.0) -> Chart:
+def success_histograms(frame: pd.DataFrame, order: Sequence[str]) -> Chart:
     """How the backgrounds' attack success rates are spread: a panel for each target class, an outline for each origin.
 
     ``frame`` has the columns origin (a key of ``ORIGIN_LOOKS``), target (one of ``order``) and value in percent;
     heights are shares of the origin's backgrounds of that class, so that sets of different sizes compare.
     """
-    bins = np.arange(0, bin_width * (np.floor(frame["value"].max() / bin_width) + 1.5), bin_width)
+    width = 5.0  # of a bin, in points
+    bins = np.arange(0, width * (np.floor(frame["value"].max() / width) + 1.5), width)
     across = 3
     down = math.ceil(len(order) / across)
     figure, axes = new_figure(1.75 * down + 0.6, down, across, sharex=True, sharey=True)

@@ -143,7 +143,6 @@ def side_by_side(
     paper: Mapping[Any, Any],
     ours: Mapping[str, Mapping[Any, Any]],
     caption: str = "",
-    digits: int = 1,
     fold: bool = False,
 ) -> Table:
     """The paper's numbers beside ours: a row for each name; the paper's number, then our record's and this run's.
@@ -155,7 +154,7 @@ def side_by_side(
         {title: label} | {ORIGIN_TITLES[origin]: numbers.get(key) for origin, numbers in columns.items()}
         for key, label in names.items()
     ]
-    return table(rows, caption, digits, fold=fold)
+    return table(rows, caption, fold=fold)
 
 
 def inline_html(text: str) -> str:

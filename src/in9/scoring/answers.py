@@ -21,16 +21,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, check_known, errors_told
 from in9.files import hash_of_file
 from in9.scoring.test_images import DatasetImages, TestImages
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
+from in9.taxonomy import CLASS_NAMES, IMAGENET_CLASSES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.recipe import IN9L
 
 ANSWERS_SUFFIX = ".csv"
 ELSEWHERE = "elsewhere"
 """What a record calls the preprocessing that only those know who have run the classifier."""
-IMAGENET_CLASSES = len(imagenet_to_in9())
 SHOWN = 3
 """How many ids an error lists."""
 
@@ -68,9 +67,7 @@ class Answers:
         compared foreground by foreground; images of IN-9L stand alone. Raises In9Error for a file of other images.
         """
         there = tuple(self.table["test"].unique())
-        for test in there:
-            if test not in images.tests:
-                raise unknown(f"test set in {self.path.name}", test, images.tests)
+        check_known(f"test set in {self.path.name}", there, images.tests)
         if lacking := [test for test in tests if test not in there]:
             raise In9Error(f"{self.path} has no answers for {', '.join(lacking)}; it has {', '.join(there)}.")
         chosen = [test for test in tests or images.tests if test in there]
@@ -121,10 +118,8 @@ def read_answers(path: Path, name: str | None = None) -> Answers:
 
 def _read(path: Path) -> pd.DataFrame:
     """The table of a file, with one row at least, and the columns test and id as text."""
-    try:
+    with errors_told(f"The predictions {path} cannot be read as CSV"):
         table = pd.read_csv(path, dtype={"test": str, "id": str}, keep_default_na=False, low_memory=False)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The predictions {path} cannot be read as CSV ({reason(error)}).") from error
     if lacking := [column for column in ("test", "id") if column not in table]:
         raise In9Error(f"The predictions {path} have no column {' and no column '.join(lacking)}; they need both.")
     if not len(table):

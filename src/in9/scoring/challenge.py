@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.dataset import Dataset
-from in9.errors import errors_of_foreign_code, reason, unknown
+from in9.errors import check_known, errors_of_foreign_code, reason
 from in9.evaluation import estimates
 from in9.evaluation.adversarial.pairs import attacked_rows, start_search
 from in9.evaluation.adversarial.search import ATTACK_RULES, Search
@@ -65,8 +65,7 @@ class ChallengeScore:
 
     def is_vulnerable(self, rule: str) -> np.ndarray:
         """Whether each foreground is vulnerable by a rule: bool [F]."""
-        if rule not in self.rules:
-            raise unknown("rule", rule, self.rules)
+        check_known("rule", [rule], self.rules)
         return from_digits(self.record.results["vulnerable"][rule]) == 1
 
     def vulnerable(self, rule: str) -> Estimate:
@@ -109,9 +108,7 @@ def challenge(
     another class makes it the answer); ``per_class`` takes so many images of each class. In the folder ``states`` a
     stopped challenge leaves its state. See ``in9.evaluate`` for the rest.
     """
-    for rule in rules:
-        if rule not in ATTACK_RULES:
-            raise unknown("rule", rule, ATTACK_RULES)
+    check_known("rule", rules, ATTACK_RULES)
     images = open_test_images(data, split, device=pick_device(device))
     if not isinstance(model, ScorableModel):
         model = load_model(model, name=name, image_size=images.image_size, device=images.device)
@@ -165,7 +162,7 @@ def _run(
 ) -> None:
     """Search by one rule after the other; the state is written now and then, and when the search is stopped."""
     saved = time.monotonic()
-    options = {"unit": "pair", "unit_scale": True, "file": sys.stderr, "disable": not progress}
+    options = {"unit": "pair", "unit_scale": True, "disable": not progress}
     try:
         for rule in rules:
             with tqdm(total=search.met.numel(), initial=search.decided_pairs(rule), desc=rule, **options) as bar:

@@ -9,7 +9,6 @@ JSON file has ``names``, nine or a thousand in the order of the classes, or ``te
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -22,20 +21,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
+from in9.errors import In9Error, errors_of_foreign_code, errors_told, unknown
 from in9.files import hash_of_file, read_json
-from in9.scoring.cache import kept_array
 from in9.scoring.weights import (
     LoadedNetwork,
     Preprocessing,
     construct,
     from_hub,
+    kept_array,
     not_here,
     read_state,
     weights_hash,
     with_state,
 )
-from in9.taxonomy import CLASSES, NUM_CLASSES, imagenet_to_in9
+from in9.taxonomy import CLASSES, IMAGENET_CLASSES, NUM_CLASSES
 from in9.training.networks import Framing
 
 OPEN_CLIP = "open_clip"
@@ -184,17 +183,15 @@ def read_prompts(prompts: str) -> Prompts:
     path = Path(prompts)
     if not path.is_file():
         raise unknown("file of prompts or prompts", prompts, PROMPTS)
-    try:
+    with errors_told(f"The prompts {path} cannot be read as JSON"):
         content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The prompts {path} cannot be read as JSON ({reason(error)}).") from error
     if not isinstance(content, dict) or not content or content.keys() - {"names", "templates"}:
         raise In9Error(f'The prompts {path} must be {{"names": [...], "templates": [...]}}, or one of the two.')
     names, given = (content.get(part, default) for part, default in (("names", imagenet), ("templates", templates)))
     for part, texts in (("names", names), ("templates", given)):
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
             raise In9Error(f"The {part} of the prompts {path} must be a list of texts, none of them empty.")
-    if len(names) not in (NUM_CLASSES, len(imagenet_to_in9())):
+    if len(names) not in (NUM_CLASSES, IMAGENET_CLASSES):
         raise In9Error(f"The prompts {path} have {len(names)} names; give the nine classes or ImageNet's 1,000.")
     wrong = [text for text in given if text.count("{}") != 1 or set("{}") & set(text.replace("{}", ""))]
     if wrong or not given:
@@ -237,7 +234,7 @@ def zero_shot(
             return build(whole, tokenizer, names, words.templates, at_once, device).float().cpu().numpy()
 
     parts = [words.names[start : start + NAMES_KEPT] for start in range(0, len(words.names), NAMES_KEPT)]
-    with tqdm(parts, desc="prompts", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(parts, desc="prompts", disable=not progress) as bar:
         kept = [kept_array(cache, ["words", identity, part, words.templates], partial(embed, part)) for part in bar]
     embeddings = torch.from_numpy(np.concatenate(kept, axis=1))
     if not embeddings.isfinite().all():

@@ -6,7 +6,6 @@ on any test images, as a record, a table and a gallery.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.variants import check_variants
-from in9.errors import In9Error, errors_of_foreign_code, unknown
+from in9.errors import In9Error, check_known, errors_of_foreign_code
 from in9.evaluation.records import Record
 from in9.evaluation.saliency.focus import Focus
 from in9.evaluation.saliency.layers import SpatialLayer, find_layer
@@ -57,8 +56,7 @@ class SaliencyScore:
 
     def focus(self, method: str) -> Focus:
         """The scores of each image by one method."""
-        if method not in self.methods:
-            raise unknown("saliency method", method, self.methods)
+        check_known("saliency method", [method], self.methods)
         return Focus.of_records([self.record], method)
 
     def table(self) -> pd.DataFrame:
@@ -102,16 +100,13 @@ def saliency(
     ``true`` class or of the ``predicted`` one of the nine; ``per_class`` takes the first so many images of each class.
     Raises In9Error for what does not exist, and for a classifier that gives no gradient.
     """
-    for method in methods:
-        if method not in METHODS_FOR_ANY:
-            raise unknown("saliency method", method, METHODS_FOR_ANY)
-    if of not in EXPLAINED_CLASSES:
-        raise unknown("class to explain", of, EXPLAINED_CLASSES)
+    check_known("saliency method", methods, METHODS_FOR_ANY)
+    check_known("class to explain", [of], EXPLAINED_CLASSES)
     shown = _Shown(images, test, per_class)
     started = time.monotonic()
     chosen = _layer(model, shown, methods, layer)
     size = batch_size or SALIENCY_BATCH
-    with tqdm(total=len(shown.rows), desc="looking", unit="image", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(total=len(shown.rows), desc="looking", unit="image", disable=not progress) as bar:
         results = scores_of_maps(
             model.classifier, shown.batches(size, bar.update), _mappers(model, methods, chosen, size), of
         )
@@ -128,8 +123,7 @@ class _Shown:
 
     def __init__(self, images: TestImages, test: str, per_class: int | None = None) -> None:
         check_variants([test])
-        if test not in images.tests:
-            raise unknown("test set", test, images.tests)
+        check_known("test set", [test], images.tests)
         self.images, self.test, labels = images, test, images.labels(test)
         rows = [np.flatnonzero(labels == label)[:per_class] for label in range(NUM_CLASSES)]
         self.rows = np.sort(np.concatenate(rows))

@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, errors_of_foreign_code, reason, unknown
+from in9.errors import In9Error, check_known, errors_of_foreign_code, errors_told
 from in9.files import plain, read_json
 from in9.scoring.answers import is_answers
 from in9.scoring.clip import IMAGENET, is_clip, zero_shot
 from in9.scoring.libraries import from_function, load_network
 from in9.scoring.probe import HEAD_SUFFIX, fit_head, read_head, without_head, write_head
 from in9.scoring.weights import UNTOUCHED, FunctionNetwork, LoadedNetwork, Preprocessing, weights_hash
-from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
+from in9.taxonomy import CLASS_NAMES, IMAGENET_CLASSES, NUM_CLASSES, UNMAPPED, imagenet_to_in9
 from in9.training.networks import IN9_MEAN, IN9_STD, INTERPOLATIONS, Classifier, Framing
 
 PREPROCESSING_MODES = (NORMALISE_MODE, REFERENCE_MODE, OWN_MODE) = ("normalise", "reference", "own")
@@ -88,8 +88,7 @@ def load_model(
     compute; ``progress`` shows it on stderr. Raises In9Error for what does not exist, does not fit or cannot be had.
     """
     preprocessing = preprocessing or (OWN_MODE if is_clip(model) else NORMALISE_MODE)
-    if preprocessing not in PREPROCESSING_MODES:
-        raise unknown("preprocessing", preprocessing, PREPROCESSING_MODES)
+    check_known("preprocessing", [preprocessing], PREPROCESSING_MODES)
     corrections = _corrections(options or {}, preprocessing)
     file = None if weights is None else Path(weights)
     architecture_options = {key: value for key, value in (options or {}).items() if key not in corrections}
@@ -201,8 +200,7 @@ def _corrections(options: Mapping[str, Any], mode: str) -> dict[str, Any]:
                 raise In9Error(f"std={value!r} must not hold 0; pixels are divided by it.")
             corrections[name] = tuple(map(float, colours))
         elif name == "interpolation":
-            if value not in INTERPOLATIONS:
-                raise unknown("interpolation", value, INTERPOLATIONS)
+            check_known("interpolation", [value], INTERPOLATIONS)
         elif type(value) is not int or value < 1:
             raise In9Error(f"{name}={value!r} must be a number of pixels.")
         if mode == REFERENCE_MODE or (mode == NORMALISE_MODE and name not in ("mean", "std")):
@@ -253,7 +251,7 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
         }
     if outputs == NUM_CLASSES:
         return None, {"mapping": "nine classes"}
-    if outputs == len(imagenet_to_in9()):
+    if outputs == IMAGENET_CLASSES:
         return torch.from_numpy(imagenet_to_in9()), {"mapping": "ImageNet's 1,000, the authors' map"}
     raise In9Error(
         f"{name} has {outputs:,} outputs, neither the nine classes nor ImageNet's 1,000; say with --map FILE which "
@@ -264,10 +262,8 @@ def _groups(name: str, outputs: int, class_map: Path | str | None) -> tuple[Tens
 
 def _read_map(path: Path, outputs: int) -> list[int]:
     """The class of each output from a JSON file: an object from index to class, or a list of all."""
-    try:
+    with errors_told(f"The map {path} cannot be read as JSON"):
         content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise In9Error(f"The map {path} cannot be read as JSON ({reason(error)}).") from error
     if isinstance(content, list) and len(content) == outputs:
         content = {str(index): label for index, label in enumerate(content)}
     if not isinstance(content, dict):

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
@@ -24,9 +26,8 @@ from in9.data.dataset import Dataset
 from in9.errors import In9Error, errors_of_foreign_code
 from in9.evaluation.predictions import default_batch_size, exact_convolutions
 from in9.files import written_whole
-from in9.scoring.cache import kept_array
 from in9.scoring.test_images import DatasetImages
-from in9.scoring.weights import LoadedNetwork, read_state
+from in9.scoring.weights import LoadedNetwork, kept_array, read_state
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES
 from in9.training.networks import Classifier, last_linear
 from in9.training.recipe import IN9L
@@ -150,8 +151,6 @@ def _features(
 
 def write_head(path: Path, head: Head) -> None:
     """Write a head to a safetensors file."""
-    from safetensors.torch import save_file
-
     with written_whole(path) as partial:
         save_file(head.layer.state_dict(), partial, metadata={"in9_head": json.dumps(head.facts)})
 
@@ -161,8 +160,6 @@ def read_head(name: str, path: Path, told: Any, features: int) -> Head:
 
     Raises In9Error if it was fitted to the features of another classifier, or does not fit.
     """
-    from safetensors import safe_open
-
     state = read_state(path)
     matrices = [tensor for tensor in state.values() if tensor.ndim == 2]
     vectors = [tensor for tensor in state.values() if tensor.ndim == 1]

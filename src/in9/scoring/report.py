@@ -58,6 +58,16 @@ def text(score: Score, among: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def background_text(table: pd.DataFrame) -> str:
+    """The table of ``Score.background_answers`` for a terminal; empty where no background is known."""
+    if table.empty:
+        return ""
+    lines = ["", "Answers the background's class, % of the images whose background is of another class:", ""]
+    for row in table.to_dict("records"):
+        lines.append(f"{TITLES[row['test']]:<16}{row['images']:>7}  {interval(row):<22}{row['rule']}")
+    return "\n".join(lines) + "\n"
+
+
 def challenge_text(score: ChallengeScore) -> str:
     """The challenge for a terminal."""
     lines = [_heading(score), "", f"{'%':<26}{'each class the same':<24}all images alike"]

@@ -9,9 +9,8 @@ that fall under the nine.
 from __future__ import annotations
 
 import re
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,17 +22,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from in9.data.dataset import Dataset
-from in9.errors import In9Error, errors_of_foreign_code, unknown
+from in9.errors import In9Error, check_known, errors_of_foreign_code
+from in9.evaluation import estimates
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import Predictions, default_batch_size, exact_convolutions
-from in9.evaluation.records import Record, predictions_of, provenance, to_digits
+from in9.evaluation.records import Record, name_of_labels, predictions_of, provenance, to_digits
 from in9.files import plain
 from in9.scoring.answers import Answers, ImageAnswers, is_answers, read_answers
 from in9.scoring.load import ScorableModel, load_model
-from in9.scoring.test_images import TestImages, open_test_images
+from in9.scoring.test_images import KnownBackgrounds, TestImages, open_test_images
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 from in9.training.loop import pick_device
-from in9.training.recipe import IN9L
 
 STRICT, RESTRICTED = SCORING_RULES = ("strict", "restricted")
 LONGEST_NAME = 100
@@ -65,8 +64,7 @@ class Score:
 
     def predictions(self, rule: str = STRICT) -> Predictions:
         """The predictions by one rule."""
-        if rule not in self.rules:
-            raise unknown("rule", rule, self.rules)
+        check_known("rule", [rule], self.rules)
         results = self.record.results
         results = {**results, "predictions": results["predictions" if rule == STRICT else RESTRICTED]}
         return replace(predictions_of([replace(self.record, results=results)]), ids=self.ids)
@@ -98,6 +96,26 @@ class Score:
                 row = {"test": test, "rule": rule, "images": images[test], **estimate.in_percent()._asdict()}
                 rows.append(row | {"share": 100 * shares[test]})
         return pd.DataFrame(rows)
+
+    def background_answers(self, known: Mapping[str, KnownBackgrounds]) -> pd.DataFrame:
+        """How often the answer is the background's class, in percent: columns test, rule, images, value, low, high.
+
+        The paper made Mixed-Next to ask that (section 3). Only images count whose background is known and of another
+        class than the object, which is none in Mixed-Same; each class of objects counts the same. The interval
+        respects that images share backgrounds.
+        """
+        rows = []
+        for rule in self.rules:
+            predictions = self.predictions(rule)
+            for test, (classes, sources) in ((test, known[test]) for test in known if test in self.tests):
+                labels = predictions.labels[test]
+                kept = (classes != UNMAPPED) & (classes != labels)
+                if kept.any():
+                    answers = predictions.classes[test][0, 0] == classes
+                    estimate = estimates.share(answers, labels, backgrounds=sources, kept=kept)
+                    row = {"test": test, "rule": rule, "images": int(kept.sum())}
+                    rows.append(row | estimate.in_percent()._asdict())
+        return pd.DataFrame(rows, columns=["test", "rule", "images", "value", "low", "high"])
 
     def images(self) -> pd.DataFrame:
         """One row for each image of each test set: test, id, label, strict, restricted (-1 is none of the nine)."""
@@ -139,15 +157,13 @@ def evaluate(
     if not isinstance(model, ScorableModel):
         model = load_model(model, name=name, image_size=images.image_size, device=images.device)
     tests = tuple(tests or images.tests)
-    for test in tests:
-        if test not in images.tests:
-            raise unknown("test set", test, images.tests)
+    check_known("test set", tests, images.tests)
     started = time.monotonic()
     size = batch_size or default_batch_size(images.image_size, images.device)
     strict: dict[str, np.ndarray] = {}
     restricted: dict[str, np.ndarray] = {}
     total = sum(len(images.labels(test)) for test in tests)
-    with tqdm(total=total, desc="scoring", unit="image", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(total=total, desc="scoring", unit="image", disable=not progress) as bar:
         for test in tests:
             strict[test], other = predict_by_rules(model, images.batches(test, size), test, bar.update)
             if other is not None:
@@ -159,9 +175,7 @@ def evaluate(
 
 def _score_of(answers: ImageAnswers, facts: dict[str, Any], images: TestImages, seconds: float) -> Score:
     """The score of the answers that a classifier gave, here or elsewhere, of which ``facts`` tell."""
-    labels = {
-        IN9L if test == IN9L else "in9": to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()
-    }
+    labels = {name_of_labels(test): to_digits(images.labels(test)[rows]) for test, rows in answers.rows.items()}
     results = {"labels": labels, "predictions": {test: to_digits(classes) for test, classes in answers.strict.items()}}
     if answers.restricted:
         results[RESTRICTED] = {test: to_digits(classes) for test, classes in answers.restricted.items()}

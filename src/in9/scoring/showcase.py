@@ -19,7 +19,7 @@ from torch import Tensor
 
 from in9.data.photographs import Illustrations
 from in9.data.variants import compose
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Record, Store, from_digits, provenance, to_digits
 from in9.scoring.load import ScorableModel, load_model
@@ -123,8 +123,7 @@ def fooled_pairs(
     A new record is written to ``local``. None where the illustrations are drawn, or where there is
     neither a record nor the network. Raises In9Error for a rule that does not exist.
     """
-    if rule not in SCORING_RULES:
-        raise unknown("rule", rule, SCORING_RULES)
+    check_known("rule", [rule], SCORING_RULES)
     if illustrations.drawn:
         return None
     settings = _settings(illustrations)

@@ -10,18 +10,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from in9.data import variants
+from in9.data.backgrounds import read_backgrounds
 from in9.data.dataset import Dataset, is_dataset
-from in9.data.released import MASKS, Released
+from in9.data.released import BACKGROUNDS, FOLDERS, MASKS, RECOVERED, Released
 from in9.data.variants import MIXED, VARIANTS, Pool
 from in9.errors import In9Error
+from in9.taxonomy import UNMAPPED
 from in9.training.recipe import IN9L
+
+
+class KnownBackgrounds(NamedTuple):
+    """The background of each image of a mixed test set: its class, -1 if unknown, and its row, both int64 [N]."""
+
+    classes: np.ndarray
+    rows: np.ndarray
 
 
 class DatasetImages:
@@ -67,10 +76,17 @@ class DatasetImages:
             for rows in np.array_split(places, range(size, len(places), size)):
                 yield torch.from_numpy(self.dataset.images[rows]).to(self.device).permute(0, 3, 1, 2)
             return
-        backgrounds = variants.draw_backgrounds(test, self.pool, self.seed)[0] if test in MIXED else None
         wanted = torch.arange(len(self.pool)) if chosen is None else torch.from_numpy(chosen)
-        for rows in wanted.to(self.device).split(size):
-            yield variants.compose(test, self.pool, rows, None if backgrounds is None else backgrounds[rows])
+        yield from map(variants.composer(test, self.pool, self.seed), wanted.to(self.device).split(size))
+
+    def backgrounds(self, file: Path | None = None) -> dict[str, KnownBackgrounds]:
+        """The backgrounds of each mixed test set. Raises In9Error for a file of them: a dataset draws its own."""
+        if file is not None:
+            raise In9Error(f"A dataset knows its backgrounds, and {file} has no use for it; leave out --backgrounds.")
+        drawn = {test: variants.draw_backgrounds(test, self.pool, self.seed) for test in MIXED}
+        return {
+            test: KnownBackgrounds(classes.cpu().numpy(), rows.cpu().numpy()) for test, (rows, classes) in drawn.items()
+        }
 
 
 class ReleasedImages:
@@ -121,6 +137,35 @@ class ReleasedImages:
                 if part is not None:
                     coming = ahead.submit(self.released.images, test, part)
                 yield torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+
+    def backgrounds(self, file: Path | None = None) -> dict[str, KnownBackgrounds]:
+        """The backgrounds of each mixed test set, as far as an export lists them or ``in9 backgrounds`` recovered them.
+
+        ``file`` is a table that ``in9 backgrounds`` wrote, by default the one in the folder of the images. An image
+        whose background is unknown is its own row. Raises In9Error for a table that cannot be read or is of other
+        images.
+        """
+        places = (self.released.folder / name for name in (BACKGROUNDS, RECOVERED))
+        path = file or next((place for place in places if place.is_file()), None)
+        if path is None:
+            return {}
+        listed, row_of = read_backgrounds(path), {name: row for row, name in enumerate(self.names)}
+        result = {}
+        for test in (test for test in MIXED if test in self.tests and test in listed):
+            of_image = listed[test]
+            if not row_of.keys() & of_image.keys():
+                raise In9Error(
+                    f"{path} lists no background of these images ({next(iter(row_of))} and others); run `in9 "
+                    f"backgrounds` on {self.released.folder}."
+                )
+            backgrounds = [of_image.get(name, "") for name in self.names]
+            folders = [background.partition("/")[0] for background in backgrounds]
+            if strange := [folder for folder in folders if folder and folder not in FOLDERS]:
+                raise In9Error(f"{path} has a background of {strange[0]!r}; expected one of {', '.join(FOLDERS)}.")
+            classes = [FOLDERS.index(folder) if folder else UNMAPPED for folder in folders]
+            rows = [row_of.get(background, row) for row, background in enumerate(backgrounds)]
+            result[test] = KnownBackgrounds(np.array(classes, np.int64), np.array(rows, np.int64))
+        return result
 
 
 TestImages = DatasetImages | ReleasedImages

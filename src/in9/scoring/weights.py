@@ -1,4 +1,7 @@
-"""Networks with their weights: files are read without running code, and fitted without dropping anything silently."""
+"""Networks with their weights: files are read without running code, and fitted without dropping anything silently.
+
+What takes long to compute with a network, such as the features of many images, is kept on disk.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from in9.errors import In9Error, reason
+from in9.files import key_of, written_whole
 from in9.training.networks import Framing
 from in9.training.trained import state_hash
 
@@ -84,9 +91,6 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
     A checkpoint may hold them under ``state_dict`` or ``model``. Raises In9Error for what cannot be read.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not file.is_file():
         raise In9Error(f"There is no file of weights {file}.")
     try:
@@ -150,6 +154,22 @@ def with_state(
     if told:
         raise In9Error(f"The weights {file} do not fit {name}: of {len(own)} tensors {', '.join(told)}.")
     return network
+
+
+def kept_array(folder: Path | None, key: Any, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """What ``compute`` gives, from the file of the folder that is named by the key, which decides it; or new.
+
+    A file that cannot be read is written again. Where there is no folder, or it cannot be written, nothing is kept.
+    """
+    if folder is None:
+        return compute()
+    path = folder / f"{key_of(key)}.npy"
+    with suppress(OSError, ValueError, EOFError):
+        return np.load(path, allow_pickle=False)
+    array = compute()
+    with suppress(OSError), written_whole(path) as partial, partial.open("wb") as stream:
+        np.save(stream, array)
+    return array
 
 
 def from_hub(spec: str, hub_id: str, names: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from in9.data.boxes import Crop
 from in9.data.dataset import Dataset, is_dataset
 from in9.data.masks import find_mask
 from in9.data.published import read_published
-from in9.data.source import Photo, Rules
+from in9.data.source import MaskRule, Photo
 from in9.data.variants import MIXED, VARIANTS
 from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Store
@@ -30,12 +30,12 @@ from in9.study.jobs import EVALUATION, Job
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
+from in9.training.loop import HEAD_ROUNDS
 from in9.training.networks import create
 from in9.training.recipe import Recipe
 from in9.training.steps import Step
 from in9.training.trained import weights_file
 
-HEAD_ROUNDS = 3  # times that a last layer sees its training set
 PHOTOGRAPH = (375, 500)  # height and width of most of ImageNet's, in pixels
 TIMED_FOR = 0.5  # seconds that a measurement of speed takes, at least
 
@@ -247,7 +247,7 @@ def mask_seconds() -> float:
     box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
     image[box[1] + 20 : box[3] - 20, box[0] + 20 : box[2] - 20] += 150
     photo = Photo(image, box)
-    return _quickest(lambda: find_mask(photo, Crop(width, height, 224), Rules().train, "speed"), time.process_time)
+    return _quickest(lambda: find_mask(photo, Crop(width, height, 224), MaskRule(), "speed"), time.process_time)
 
 
 def _quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:

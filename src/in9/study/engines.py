@@ -20,7 +20,7 @@ import torch
 
 from in9.data.dataset import Dataset
 from in9.data.processes import has_processes, interrupts_blocked, start_worker, worker_processes
-from in9.errors import In9Error, plain_disk_errors, unknown
+from in9.errors import In9Error, check_known, plain_disk_errors
 from in9.evaluation.records import Record, Store
 from in9.study.jobs import Job, run_job
 from in9.study.workspace import Workspace
@@ -58,8 +58,7 @@ def torch_context() -> BaseContext:
 def engine_named(name: str | None = None) -> str:
     """The engine of that name, else that of the variable IN9_ENGINE, else ``local``. Raises In9Error if unknown."""
     chosen = name or os.environ.get("IN9_ENGINE") or "local"
-    if chosen not in ENGINES:
-        raise unknown("engine", chosen, ENGINES)
+    check_known("engine", [chosen], ENGINES)
     return chosen
 
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from in9.data.dataset import Dataset
 from in9.errors import plain_disk_errors
@@ -21,11 +23,10 @@ from in9.files import one_writer, plain
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace
 from in9.taxonomy import NUM_CLASSES
+from in9.training.networks import Classifier
 from in9.training.recipe import Recipe
+from in9.training.steps import bfloat16_is_fast
 from in9.training.trained import trained_classifier, weights_file
-
-if TYPE_CHECKING:
-    from in9.training.networks import Classifier
 
 EVALUATION = "evaluation"
 DATASET = "dataset"
@@ -142,10 +143,6 @@ def _of_classifier(
     device: str,
     on_epoch: Callable[[int, float], None],
 ) -> Record:
-    import torch
-
-    from in9.training.steps import bfloat16_is_fast
-
     place = torch.device(device)
     weights = weights_file(workspace.trained, recipe, dataset)
     model, training = trained_classifier(recipe, dataset, weights, place, on_epoch)
@@ -169,8 +166,6 @@ def _of_classifier(
 
 def load_classifier(recipe: Recipe, profile: Profile, workspace: Workspace, device: str) -> Classifier:
     """The classifier of a recipe, to look into; trained first if its weights are not there."""
-    import torch
-
     dataset = Dataset(workspace.dataset(profile.data)).of_fold(recipe.fold)
     weights = weights_file(workspace.trained, recipe, dataset)
     with one_thread(), plain_disk_errors(workspace.runs):

@@ -16,8 +16,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
 from in9.data.splits import Split
-from in9.errors import In9Error, reason, unknown
+from in9.errors import In9Error, errors_told, unknown
 from in9.evaluation.results import MOST_DRAWS
 from in9.files import plain, read_bytes
 from in9.training.augmentation import Augmentation
@@ -197,12 +199,9 @@ def _settings_of(name: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The settings of a profile in a file of the user's."""
-    try:
+    other = errors_told(f"The profile {path} is no TOML file", kinds=(ValueError, RecursionError))
+    with errors_told(f"The profile {path.absolute()} cannot be read", "; check the path", OSError), other:
         return _extended(tomllib.loads(read_bytes(path).decode()), str(path))
-    except OSError as error:
-        raise In9Error(f"The profile {path.absolute()} cannot be read ({reason(error)}); check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise In9Error(f"The profile {path} is no TOML file ({reason(error)}).") from error
 
 
 def _extended(settings: dict[str, Any], place: str) -> dict[str, Any]:
@@ -245,8 +244,6 @@ def _validated(settings: dict[str, Any], place: str) -> Profile:
 
 def _checked(kind: type, values: Mapping[str, Any], place: str, table: Sequence[str] = ()) -> Any:
     """The values as an instance of a dataclass, types and ranges checked; ``table`` is the table that they stand in."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config  # takes a moment to import
-
     strict = with_config(ConfigDict(extra="forbid", strict=True))
     try:
         return TypeAdapter(strict(kind)).validate_json(json.dumps(values, default=str))

@@ -6,7 +6,6 @@ Jobs follow from the profile. What this machine has a record of is not measured 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -223,7 +222,7 @@ class Study:
         layout = "{desc}: {n_fmt}/{total_fmt} jobs [{elapsed}{postfix}]"
         with (
             closing(run_jobs(jobs, self.workspace, self.device, self.workers, self.engine)) as finished,
-            tqdm(desc=title, total=len(jobs), bar_format=layout, file=sys.stderr, disable=not self.progress) as bar,
+            tqdm(desc=title, total=len(jobs), bar_format=layout, disable=not self.progress) as bar,
         ):
             for job, _ in finished:
                 left.finished(job)

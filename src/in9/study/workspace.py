@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from in9.data.published import MASKS_FILE
@@ -13,60 +12,24 @@ from in9.errors import In9Error, plain_disk_errors
 HOME_VARIABLE = "IN9_HOME"
 
 
-@dataclass(frozen=True)
 class Workspace:
     """The folders of a project; ``data`` and ``runs`` are local to a machine and not under version control."""
 
-    root: Path
-
-    @property
-    def data(self) -> Path:
-        """Datasets, one folder each."""
-        return self.root / "data"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "data"  # datasets, one folder each
+        self.photographs = self.data / "photographs"  # that may be shown, once `in9 fetch photographs` has fetched them
+        self.runs = root / "runs"  # what this machine has computed
+        self.measured = self.runs / "records"  # this machine's, one folder for each profile
+        self.scores = self.measured / "scores"  # records of what `in9 evaluate` and `in9 challenge` scored
+        self.features = self.runs / "features"  # what frozen networks say of images and words: it takes long to compute
+        self.trained = self.runs / "trained"  # weights and checkpoints
+        self.challenges = self.runs / "challenges"  # what challenges that were stopped go on from
+        self.committed = root / "records"  # measured on real images and part of the project: numbers only
 
     def dataset(self, name: str) -> Path:
         """The folder of a dataset."""
         return self.data / name
-
-    @property
-    def photographs(self) -> Path:
-        """Photographs that may be shown, once ``in9 fetch photographs`` has fetched them."""
-        return self.data / "photographs"
-
-    @property
-    def runs(self) -> Path:
-        """What this machine has computed."""
-        return self.root / "runs"
-
-    @property
-    def measured(self) -> Path:
-        """This machine's records, one folder for each profile."""
-        return self.runs / "records"
-
-    @property
-    def scores(self) -> Path:
-        """This machine's records of classifiers that ``in9 evaluate`` and ``in9 challenge`` scored."""
-        return self.measured / "scores"
-
-    @property
-    def features(self) -> Path:
-        """What frozen networks say of images and words, kept since it takes long to compute."""
-        return self.runs / "features"
-
-    @property
-    def trained(self) -> Path:
-        """Trained weights and checkpoints."""
-        return self.runs / "trained"
-
-    @property
-    def challenges(self) -> Path:
-        """What challenges that were stopped go on from."""
-        return self.runs / "challenges"
-
-    @property
-    def committed(self) -> Path:
-        """Measured results on real images that are part of the project: numbers only."""
-        return self.root / "records"
 
     def check_writable(self) -> None:
         """Raise In9Error if what is computed could not be written, before anything is; nothing stays behind."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from in9.data.variants import Pool
-from in9.errors import In9Error, reason
+from in9.errors import In9Error, errors_told, reason
 from in9.files import written_whole
 from in9.seeds import digest
 from in9.taxonomy import NUM_CLASSES
@@ -25,6 +25,7 @@ from in9.training.recipe import Draws, Recipe, compose_batch, epoch_rows, finer_
 from in9.training.steps import Step
 
 CHECKPOINT_EVERY = 20.0  # seconds
+HEAD_ROUNDS = 3  # times that a last layer sees its training set
 
 
 class Stopped(Exception):
@@ -35,11 +36,9 @@ def pick_device(device: str = "auto") -> torch.device:
     """``auto`` is the GPU where there is one, else the CPU. Raises In9Error for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    with errors_told(f"Device {device!r} cannot be used", "; try --device cpu", (RuntimeError, AssertionError)):
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()  # the device meta has no values
-    except (RuntimeError, AssertionError) as error:
-        raise In9Error(f"Device {device!r} cannot be used ({reason(error)}); try --device cpu.") from error
     return chosen
 
 
@@ -111,10 +110,10 @@ def fresh_classifier(recipe: Recipe, groups: Tensor | None = None) -> Classifier
 
 
 @torch.no_grad()
-def retrain_head(model: Classifier, recipe: Recipe, pool: Pool, rounds: int = 3) -> None:
+def retrain_head(model: Classifier, recipe: Recipe, pool: Pool) -> None:
     """Fit the last linear layer anew, in place, by logistic regression on features of the recipe's training set.
 
-    Each image counts ``rounds`` times, with other backgrounds each time; classes are weighted to count the same.
+    Each image counts ``HEAD_ROUNDS`` times, with other backgrounds each time; classes are weighted to count the same.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -123,7 +122,7 @@ def retrain_head(model: Classifier, recipe: Recipe, pool: Pool, rounds: int = 3)
     handle = layer.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].float().cpu()))
     rows = torch.from_numpy(training_rows(recipe, pool)).to(pool.device)
     try:
-        for number in range(rounds):
+        for number in range(HEAD_ROUNDS):
             draws = Draws.of(recipe, pool, recipe.epochs + number)
             for batch in rows.split(recipe.batch_size):
                 model.outputs(compose_batch(recipe, pool, batch, draws))
@@ -131,7 +130,7 @@ def retrain_head(model: Classifier, recipe: Recipe, pool: Pool, rounds: int = 3)
         handle.remove()
     features = torch.cat(kept).numpy()
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-8  # or the fit takes hundreds of rounds
-    targets = finer_classes(recipe, pool)[0][rows].tolist() * rounds
+    targets = finer_classes(recipe, pool)[0][rows].tolist() * HEAD_ROUNDS
     fitted = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000).fit((features - mean) / scale, targets)
     weights = fitted.coef_ / scale
     layer.weight.copy_(torch.from_numpy(weights))

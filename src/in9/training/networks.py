@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.taxonomy import NUM_CLASSES, UNMAPPED
 
 IN9_MEAN = (0.4717, 0.4499, 0.3837)
@@ -183,8 +183,7 @@ def create(architecture: str, classes: int = NUM_CLASSES, seed: int = 0, groups:
         torch.default_generator.manual_seed(seed)  # the weights are drawn on the CPU; the GPU's state is not touched
         if architecture in SMALL_NETWORKS:
             return Classifier(SmallResNet(*SMALL_NETWORKS[architecture], classes), groups=groups, shrink=shrink)
-        if architecture not in architectures():
-            raise unknown("architecture", architecture, architectures())
+        check_known("architecture", [architecture], architectures())
         import torchvision
 
         # These two would have a second output while they train, and warn of their slow way to draw weights.

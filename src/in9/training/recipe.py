@@ -13,7 +13,7 @@ from torch import Tensor
 
 from in9.data import variants
 from in9.data.variants import MIXED, VARIANTS, Pool
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known, unknown
 from in9.files import without_defaults
 from in9.seeds import generator, uniforms
 from in9.taxonomy import NUM_CLASSES
@@ -37,8 +37,7 @@ class Perturbation:
     steps: int = 3
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise unknown("norm", self.norm, NORMS)
+        check_known("norm", [self.norm], NORMS)
         if not 0 < self.radius < math.inf or self.steps < 1:
             raise In9Error(
                 f"A perturbation has a radius above 0 and at least 1 step; got {self.radius:g} and {self.steps}."
@@ -85,8 +84,7 @@ class Recipe:
                 raise unknown("training set", name, TRAINING_SETS)
         if len(set(self.parts)) < len(self.parts):
             raise In9Error(f"The training set {self.train_on!r} names a variant twice; name each once.")
-        if self.schedule not in SCHEDULES:
-            raise unknown("schedule", self.schedule, SCHEDULES)
+        check_known("schedule", [self.schedule], SCHEDULES)
         if not (1 <= self.epochs <= 10**6 and 2 <= self.batch_size <= 10**6):
             raise In9Error(
                 f"A recipe needs at least 1 epoch and batches of 2, and at most a million of each; got {self.epochs} "

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, load_pool
-from in9.errors import In9Error, reason
+from in9.errors import errors_told
 from in9.files import key_of, one_writer, written_whole
 from in9.training.loop import fresh_classifier, retrain_head, seconds_so_far, train
 from in9.training.networks import Classifier
@@ -104,7 +104,8 @@ def _stored_classifier(
     The training images are loaded only for finer classes, whose names and number they tell.
     """
     groups = None if recipe.fine == 1 else finer_classes(recipe, _training_images(recipe, dataset, device))[1]
-    try:
+    kinds = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError)
+    with errors_told(f"The weights {weights} cannot be read", "; remove them to train anew", kinds):
         with safe_open(weights, "pt") as stored:
             facts = stored.metadata()
         training, state = json.loads(facts["training"]), load_file(weights)
@@ -113,6 +114,4 @@ def _stored_classifier(
         model = fresh_classifier(recipe, groups).to(device)
         model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
         model.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise In9Error(f"The weights {weights} cannot be read ({reason(error)}); remove them to train anew.") from error
     return model.eval(), training

@@ -16,7 +16,7 @@ from in9.data.source import Source
 from in9.data.sources.imagenet import ImageNet
 from in9.data.sources.synthetic import Synthetic
 from in9.data.sources.tiny_imagenet import TinyImageNet
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 
 SOURCES: dict[str, type] = {"synthetic": Synthetic, "tiny-imagenet": TinyImageNet, "imagenet": ImageNet}
 
@@ -31,8 +31,7 @@ def open_source(name: str, **options: Any) -> Source:
             "The authors' released test set is scored as it is, not built into a dataset: "
             "get it with `in9 fetch released` and give its folder instead of a dataset's."
         )
-    if name not in SOURCES:
-        raise unknown("source", name, SOURCES)
+    check_known("source", [name], SOURCES)
     parameters = inspect.signature(SOURCES[name]).parameters
     for option in options:
         if option not in parameters:

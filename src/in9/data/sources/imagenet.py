@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 
 from in9.data.archive import DAMAGED, Archive
 from in9.data.boxes import intersection
-from in9.data.source import Box, Example, Photo, Rejected, Rules, balanced
-from in9.errors import In9Error, unknown
+from in9.data.source import Box, Example, MaskRule, Photo, Rejected, balanced
+from in9.errors import In9Error, check_known
 from in9.seeds import uniforms
 from in9.taxonomy import CLASS_NAMES, label_of_wnid
 
@@ -51,7 +51,7 @@ class ImageNet:
 
     name = "imagenet"
     resizes = True
-    rules = Rules(attempts=3)
+    rule = MaskRule(attempts=3)
 
     def __init__(
         self,
@@ -62,8 +62,7 @@ class ImageNet:
         image_size: int = 224,
         validation: float = 0.0,
     ) -> None:
-        if test_on not in PARTS:
-            raise unknown("part of ImageNet to test on", test_on, PARTS)
+        check_known("part of ImageNet to test on", [test_on], PARTS)
         if type(image_size) is not int or not 32 <= image_size <= 512:
             raise In9Error(f"The imagenet source got image_size={image_size!r}; give a whole number from 32 to 512.")
         if type(balance) is not bool:

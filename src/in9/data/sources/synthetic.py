@@ -16,7 +16,7 @@ import numpy as np
 
 from in9 import seeds
 from in9.data.boxes import bounds
-from in9.data.source import Example, Photo, Rules
+from in9.data.source import Example, MaskRule, Photo
 from in9.data.sources.shapes import LUMINANCE, paint_object
 from in9.data.sources.textures import TEXTURES
 from in9.errors import In9Error
@@ -41,7 +41,7 @@ class Synthetic:
     seed: int = 0
     name: str = field(default="synthetic", init=False)
     resizes: bool = field(default=False, init=False)
-    rules: Rules = field(default_factory=Rules, init=False)
+    rule: MaskRule = field(default_factory=MaskRule, init=False)
 
     def __post_init__(self) -> None:
         is_number = isinstance(self.rho, numbers.Real) and not isinstance(self.rho, bool)

@@ -15,7 +15,7 @@ from typing import Any
 
 from in9.data.archive import Archive
 from in9.data.fetch import Fetched, cache, checksum_of, fetch
-from in9.data.source import Box, Example, Photo, Rejected, Rules
+from in9.data.source import Box, Example, MaskRule, Photo, Rejected
 from in9.errors import In9Error
 from in9.taxonomy import label_of_wnid
 
@@ -38,7 +38,7 @@ class TinyImageNet:
     name = "tiny-imagenet"
     image_size = SIZE
     resizes = False
-    rules = Rules()
+    rule = MaskRule()
 
     def __init__(self, archive: Path | str | None = None) -> None:
         self.archive = Archive(archive if archive is not None else fetch_tiny_imagenet().path)

@@ -137,13 +137,13 @@ class Attacks:
         flags = [each.parts[-1][1][rule][:, None].astype(float) for each in (self, other)]
         return estimates.balanced_mean([estimates.Term(flags[0] - flags[1])], self.labels, self.folds)
 
-    def extrapolated(self, backgrounds: int, rule: str = "targeted") -> float:
-        """The vulnerable share in percent with so many backgrounds, as the growth curve goes on.
+    def extrapolated(self, backgrounds: int) -> float:
+        """The vulnerable share (targeted rule) in percent with so many backgrounds, as the growth curve goes on.
 
         Its logit is taken to rise in a straight line with the logarithm of the number of backgrounds. The last value
         where the curve has fewer than two different points.
         """
-        points = self.growth(rule)
+        points = self.growth()
         if points["backgrounds"].nunique() < 2:
             return float(points["value"].iloc[-1])
         share = np.clip(points["value"].to_numpy() / 100, 0.001, 0.999)
@@ -156,11 +156,10 @@ class Attacks:
 
     def growth(self, rule: str = "targeted") -> pd.DataFrame:
         """Vulnerability against the number of backgrounds: backgrounds, value, low, high in percent."""
-        rows = []
-        for part, (backgrounds, _) in enumerate(self.parts):
-            value, low, high = self.vulnerable(rule, part).in_percent()
-            rows.append({"backgrounds": backgrounds, "value": value, "low": low, "high": high})
-        return pd.DataFrame(rows)
+        return pd.DataFrame(
+            {"backgrounds": backgrounds, **self.vulnerable(rule, part).in_percent()._asdict()}
+            for part, (backgrounds, _) in enumerate(self.parts)
+        )
 
     def fooled(self, label: int) -> estimates.Estimate:
         """The share of foregrounds of the other classes that some background of class ``label`` turns into it."""
@@ -172,11 +171,10 @@ class Attacks:
 
     def by_class(self) -> pd.DataFrame:
         """The paper's table, one row for each target class: target, value, low, high in percent."""
-        rows = []
-        for label in sorted(set(self.background_labels.tolist())):
-            value, low, high = self.fooled(label).in_percent()
-            rows.append({"target": CLASS_NAMES[label], "value": value, "low": low, "high": high})
-        return pd.DataFrame(rows)
+        return pd.DataFrame(
+            {"target": CLASS_NAMES[label], **self.fooled(label).in_percent()._asdict()}
+            for label in sorted(set(self.background_labels.tolist()))
+        )
 
     def success(self) -> pd.DataFrame:
         """Each background's attack success rate in percent, mean over models: target, row (in the pool), value.

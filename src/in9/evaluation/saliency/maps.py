@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from in9.errors import In9Error, unknown
+from in9.errors import In9Error, check_known
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.saliency.layers import SpatialLayer, outputs_of
 from in9.taxonomy import NUM_CLASSES
@@ -67,8 +67,7 @@ def saliency_maps(
     The classifier is left as it was. Raises In9Error for another method, or as ``target_layer``.
     """
     known = METHODS if layer is None else METHODS_FOR_ANY
-    if method not in known:
-        raise unknown("saliency method", method, known)
+    check_known("saliency method", [method], known)
     if classes is None:
         with torch.no_grad(), _undisturbed(classifier):
             answers = (classifier(batch)[:, :NUM_CLASSES] for batch in images.split(batch_size))

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from in9.data.dataset import Dataset
-from in9.data.variants import MIXED, check_variants, compose, draw_backgrounds, load_pool
-from in9.errors import unknown
+from in9.data.variants import check_variants, composer, load_pool
+from in9.errors import check_known
 from in9.evaluation.adversarial.pairs import attacked_rows
 from in9.evaluation.predictions import exact_convolutions
 from in9.evaluation.records import packed, to_digits
@@ -76,13 +76,12 @@ def measure_saliency(
     variant = options["variant"]
     check_variants([variant])
     pool = load_pool(dataset, "test", device=device)
-    backgrounds = draw_backgrounds(variant, pool, 0)[0] if variant in MIXED else None
+    images = composer(variant, pool, 0)
     chosen = torch.from_numpy(attacked_rows(pool, options["per_class"])).to(device)
 
     def batches() -> Iterator[tuple[Tensor, Tensor, np.ndarray]]:
         for rows in chosen.split(BATCH_SIZE):
-            images = compose(variant, pool, rows, None if backgrounds is None else backgrounds[rows])
-            yield images, pool.labels[rows], pool.masks[rows, 0].cpu().numpy()
+            yield images(rows), pool.labels[rows], pool.masks[rows, 0].cpu().numpy()
 
     methods = {method: partial(saliency_maps, classifier, method=method) for method in options["methods"]}
     results = scores_of_maps(classifier, batches(), methods, options.get("of", "true"))
@@ -102,8 +101,7 @@ def scores_of_maps(
     A batch is images uint8 [B, 3, S, S], their classes int64 [B] and masks bool [B, S, S]; each of ``methods`` gives
     maps of images and classes. A prediction of none of the nine is a dash.
     """
-    if of not in EXPLAINED_CLASSES:
-        raise unknown("class to explain", of, EXPLAINED_CLASSES)
+    check_known("class to explain", [of], EXPLAINED_CLASSES)
     labels: list[Tensor] = []
     predictions: list[Tensor] = []
     masks: list[np.ndarray] = []

@@ -22,7 +22,7 @@ from importlib import resources
 import pandas as pd
 
 from in9.data.variants import MIXED
-from in9.errors import unknown
+from in9.errors import check_known
 from in9.taxonomy import TITLES
 
 TABLES = (
@@ -67,8 +67,7 @@ def table(name: str) -> pd.DataFrame:
 
     Raises ``In9Error`` when there is no such table.
     """
-    if name not in TABLES:
-        raise unknown("table of the paper", name, TABLES)
+    check_known("table of the paper", [name], TABLES)
     return _read(name).copy()
 
 
@@ -102,8 +101,7 @@ def bg_gap() -> pd.DataFrame:
 def fact(key: str) -> Fact:
     """One number of the table ``facts``. Raises ``In9Error`` when there is no such key."""
     rows = _read("facts").set_index("key")
-    if key not in rows.index:
-        raise unknown("fact of the paper", key, rows.index)
+    check_known("fact of the paper", [key], rows.index)
     row = rows.loc[key]
     return Fact(float(row["value"]), row["unit"], row["where"], row["trust"], row["note"], row["protocol"])
 
