@@ -26,6 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from in9.book.assembly import Fragments, assemble
+from in9.book.content_policy import with_policy
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
 from in9.data.dataset import Dataset, is_dataset
 from in9.data.processes import interrupts_blocked, start_worker
@@ -234,6 +235,8 @@ def render_pages(root: Path, place: Path, names: Iterable[str]) -> None:
         complaints = re.findall(r"^.*(?:WARNING|ERROR|Error|error:).*$", text, re.M) or text.splitlines()[-10:]
         lines = "\n".join(f"  {line.strip()}" for line in [*complaints[:20], *missing])
         raise BookFailed(f"The book was not rendered; the whole story is in {log.relative_to(root)}\n{lines}")
+    for page in rendered.glob("*.html"):
+        page.write_text(with_policy(page.read_text("utf8"), page.name), encoding="utf8")
     rendered.replace(place / "html")
     shutil.rmtree(work)
 
