@@ -105,11 +105,12 @@ def hash_of_file(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
-def remembered_hash(path: Path) -> str:
-    """The SHA-256 of a file's content, computed once on a machine until the file changes.
+def remembered_hash(path: Path, anew: bool = False) -> str:
+    """The SHA-256 of a file's content, computed once on a machine until the file changes, or ``anew``.
 
-    It is noted in the user's folder for states, with the file's size, times and number; where nothing can be noted, it
-    is computed each time.
+    It is noted in the user's folder for states, with the file's size, number and times, of which nobody can set back
+    that of the last change; where nothing can be noted, it is computed each time. A note does not know of a disk that
+    rots.
     """
     import platformdirs
 
@@ -118,7 +119,7 @@ def remembered_hash(path: Path) -> str:
     name = str(path.absolute())
     note = Path(platformdirs.user_state_dir("in9")) / "hashes" / f"{key_of(name)}.json"
     with suppress(OSError, ValueError, LookupError, TypeError):
-        if (noted := read_json(note))["state"] == state:
+        if not anew and (noted := read_json(note))["state"] == state:
             return str(noted["sha256"])
     digest = hash_of_file(path)
     with suppress(OSError), written_whole(note) as partial:
