@@ -35,6 +35,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove_partials(path: Path) -> None:
+    """Remove what processes that were killed while they wrote a file left beside it; no other may be writing it now."""
+    for left in path.parent.glob(f"{path.name}.*.writing"):
+        left.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until what was written to a file is on the disk."""
     with path.open("rb+") as stream:  # Windows syncs only what is open for writing

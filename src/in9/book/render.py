@@ -31,7 +31,7 @@ from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, para
 from in9.data.dataset import Dataset, is_dataset
 from in9.data.processes import interrupts_blocked, start_worker
 from in9.evaluation import records
-from in9.files import hash_of_file, one_writer, plain, written_whole
+from in9.files import hash_of_file, one_writer, plain, remove_partials, written_whole
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace, find_workspace
 
@@ -94,8 +94,7 @@ def run_book(
             for folder in (html, place / "failed", place / "running"):
                 shutil.rmtree(folder, ignore_errors=True)
             archive.unlink(missing_ok=True)
-            for left in place.glob(f"{archive.name}.*.writing"):  # of a process that was killed
-                left.unlink()
+            remove_partials(archive)
             common = {
                 "profile": profile.name,
                 "settings": asdict(profile),

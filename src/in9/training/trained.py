@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, load_pool
 from in9.errors import In9Error, reason
-from in9.files import key_of, one_writer, written_whole
+from in9.files import key_of, one_writer, remove_partials, written_whole
 from in9.training.loop import fresh_classifier, retrain_head, seconds_so_far, train
 from in9.training.networks import Classifier
 from in9.training.recipe import Recipe, finer_classes, training_rows
@@ -57,8 +57,8 @@ def trained_classifier(
     """
     if not weights.is_file():
         with one_writer(weights, "training", lambda: on_epoch(-1, 0.0)):
-            for left in weights.parent.glob(f"{weights.stem}.*.writing"):  # of a process that was killed
-                left.unlink(missing_ok=True)
+            for path in (weights, weights.with_suffix(".checkpoint")):
+                remove_partials(path)
             if not weights.is_file():  # nor trained while this process waited
                 return _newly_trained(recipe, dataset, weights, device, on_epoch)
     return _stored_classifier(recipe, dataset, weights, device)
