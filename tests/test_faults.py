@@ -7,16 +7,25 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
+from small_book import make_project
 from small_server import serving
 from trial_study import PROFILE, furnished
 
+from in9.book.notebooks import with_stable_ids
+from in9.book.render import run_book
 from in9.data.build import build
 from in9.data.dataset import Dataset
 from in9.data.export import export
@@ -25,6 +34,7 @@ from in9.data.sources import open_source
 from in9.data.splits import Split
 from in9.scoring.challenge import challenge
 from in9.study.jobs import evaluations, run_job
+from in9.study.profile import load_profile
 from in9.study.workspace import Workspace
 
 CONTENT = bytes(range(256)) * 40
@@ -42,10 +52,12 @@ class Disk:
         for owner, name in ((Path, "write_text"), (Path, "write_bytes")):
             monkeypatch.setattr(owner, name, self.half_written(getattr(owner, name)))
         monkeypatch.setattr(os, "fsync", self.cut(os.fsync))
-        for owner, name in ((Path, "replace"), (Path, "rename"), (Image.Image, "save"), (np, "save")):
+        moves = ((Path, "replace"), (Path, "rename"), (shutil, "copy"), (shutil, "copytree"))
+        for owner, name in (*moves, (Image.Image, "save"), (np, "save"), (nbformat, "write")):
             monkeypatch.setattr(owner, name, self.moved(getattr(owner, name)))
         for owner, name in ((Path, "unlink"), (Path, "rmdir"), (shutil, "rmtree")):
             monkeypatch.setattr(owner, name, self.only_alive(getattr(owner, name)))
+        monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # whoever goes on is another process
 
     def dies_now(self) -> bool:
         if self.dead:
@@ -193,3 +205,73 @@ def test_fetch(tmp_path: Path, forgetful: None) -> None:
             fetch(f"{server.address}/file", folder / "file", checksum, progress=False)
 
         assert killed_at_each_write(action, tmp_path) >= 2
+
+
+PAGES_AT_ONCE = """
+import pathlib, sys
+source, pages = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[-1]) / "_build" / "html"
+pages.mkdir(parents=True)
+whole = {str(path.relative_to(source)): path.read_text("utf8") for path in sorted(source.rglob("*.*"))}
+for name in ("index", "01_first", "02_second"):
+    (pages / f"{name}.html").write_text(f"<head><meta charset='utf-8'></head>{name} {whole}", "utf8")
+"""
+FACTS = {"seconds": 1.0, "when": "", "commit": "", "uncommitted_changes": False}
+
+
+def book_of(folder: Path) -> tuple[dict[str, str], dict[str, int], set[str]]:
+    """The pages of a book, those in its one file, and what else there is beside them."""
+    place = folder / "build" / "smoke"
+    with zipfile.ZipFile(place / "in9-book-smoke.zip") as archive:
+        packed = {entry.filename: entry.CRC for entry in archive.infolist()}
+    beside = {path.name for path in place.iterdir()} - {"running"}  # which is empty, and made where a chapter runs
+    return content(place / "html"), packed, beside
+
+
+def test_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes run the chapters and render the pages: here these are quick, and all else is as it is.
+
+    A page says what all files hold that the renderer was given, so that none may be left over or torn.
+    """
+    monkeypatch.setattr("in9.book.render.RENDERER", PAGES_AT_ONCE)
+    monkeypatch.setattr("in9.book.render.execute", lambda chapter, *arguments: with_stable_ids(chapter.read()))
+    monkeypatch.setattr("in9.evaluation.records.provenance", lambda seconds, device: FACTS)
+    monkeypatch.setattr("in9.book.render.hash_of_folder", lambda folder: "0")
+    make_project(tmp_path / "project")
+
+    def action(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        for name in ("book", "notebooks", "_config.yml"):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(tmp_path / "project" / name)
+        run_book(load_profile("smoke"), root=folder, say=lambda line: None)
+
+    assert killed_at_each_write(action, tmp_path, book_of) >= 20
+
+
+BOOK = """
+import pathlib, sys
+from in9.book import render
+from in9.study.profile import load_profile
+render.hash_of_folder = lambda folder: "0"
+render.run_book(load_profile("smoke"), root=pathlib.Path(sys.argv[1]), say=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_a_book_whose_process_was_killed_while_pages_were_rendered(tmp_path: Path) -> None:
+    """The renderer ends with it, so that it writes nothing into the next run's pages."""
+    make_project(tmp_path / "project")
+    command = [sys.executable, "-c", BOOK, str(tmp_path / "project")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("rendering" in line for line in process.stdout)
+        time.sleep(1)
+        renderers = psutil.Process(process.pid).children()
+        process.kill()
+    assert renderers and psutil.wait_procs(renderers, timeout=20)[1] == []
+    assert not (tmp_path / "project" / "build" / "smoke" / "html").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    after_a_kill = book_of(tmp_path / "project")
+    subprocess.run(command, check=True, capture_output=True)
+    assert book_of(tmp_path / "project") == after_a_kill

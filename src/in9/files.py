@@ -37,6 +37,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove_partials(path: Path) -> None:
+    """Remove what processes that were killed while they wrote a file left beside it; no other may be writing it now."""
+    for left in path.parent.glob(f"{path.name}.*.writing"):
+        left.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until what was written to a file is on the disk."""
     with path.open("rb+") as stream:  # Windows syncs only what is open for writing
@@ -107,11 +113,12 @@ def hash_of_file(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
-def remembered_hash(path: Path) -> str:
-    """The SHA-256 of a file's content, computed once on a machine until the file changes.
+def remembered_hash(path: Path, anew: bool = False) -> str:
+    """The SHA-256 of a file's content, computed once on a machine until the file changes, or ``anew``.
 
-    It is noted in the user's folder for states, with the file's size, times and number; where nothing can be noted, it
-    is computed each time.
+    It is noted in the user's folder for states, with the file's size, number and times, of which nobody can set back
+    that of the last change; where nothing can be noted, it is computed each time. A note does not know of a disk that
+    rots.
     """
     import platformdirs
 
@@ -120,7 +127,7 @@ def remembered_hash(path: Path) -> str:
     name = str(path.absolute())
     note = Path(platformdirs.user_state_dir("in9")) / "hashes" / f"{key_of(name)}.json"
     with suppress(OSError, ValueError, LookupError, TypeError):
-        if (noted := read_json(note))["state"] == state:
+        if not anew and (noted := read_json(note))["state"] == state:
             return str(noted["sha256"])
     digest = hash_of_file(path)
     with suppress(OSError), written_whole(note) as partial:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from small_server import serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 axe = pytest.importorskip("axe_playwright_python.base", reason="no axe")
@@ -61,6 +62,19 @@ THEME = "(theme) => document.documentElement.setAttribute('data-theme', theme)"
 AXE = """async (rules) => (await axe.run({exclude: ["[role=list].citation-list"]}, {
     runOnly: rules, resultTypes: ["violations"], preload: false,
 })).violations.map(({id, nodes}) => `${id}: ${nodes[0].html.slice(0, 120)} ${nodes[0].failureSummary}`)"""
+# What a name would plant that nobody has escaped; it is to run, or to ask the host that stands for HOST.
+PLANTED = """
+<script>window.planted = "script"</script>
+<img src="data:," onerror="window.planted = 'handler'">
+<a id="link" href="javascript:void (window.planted = 'link')">more</a>
+<img src="HOST/img"><video src="HOST/video"></video><iframe src="HOST/iframe"></iframe>
+<object data="HOST/object"></object><script src="HOST/script"></script><link rel="stylesheet" href="HOST/link">
+<style>@import url(HOST/import); @font-face { font-family: planted; src: url(HOST/font); }</style>
+<p style="background: url(HOST/background); font-family: planted">text</p>
+<form id="form" action="HOST/form"></form>
+"""
+ASK = "(host) => fetch(`${host}/fetch`, {mode: 'no-cors'}).catch(() => {})"
+ASKED = {"img", "video", "iframe", "object", "script", "link", "import", "font", "background", "fetch", "form"}
 RULES, CONTRAST = ["wcag2a", "wcag2aa", "wcag21aa"], ["color-contrast"]
 
 
@@ -222,3 +236,67 @@ def test_the_leaderboard_is_sorted_filtered_and_lengthened_by_keyboard(browser: 
     assert f"{len(names)} of {total} rows." == said.inner_text() and 0 < len(names) < 20
     page.close()
     assert complaints == []
+
+
+def test_the_buttons_of_a_page_do_what_they_say(browser: Any, folder: Path) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    complaints = listen(page)
+    chapter = next(path for path in sorted(folder.glob("*.html")) if "Download as CSV" in path.read_text("utf8"))
+    page.goto(chapter.as_uri())
+    theme = page.evaluate("() => document.documentElement.dataset.mode")
+    page.locator(".theme-switch-button").first.click()
+    assert page.evaluate("() => document.documentElement.dataset.mode") != theme
+    page.evaluate("() => document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").first.click()
+    assert "," in download.value.path().read_text("utf8")
+    page.locator("button.copybtn").first.dispatch_event("click")
+    assert page.locator("button.copybtn.success").count() == 1
+    page.evaluate("() => { window.print = () => (window.printed = true); }")
+    page.locator("button.btn-download-pdf-button").first.dispatch_event("click")
+    assert page.evaluate("() => window.printed") is True
+    page.locator("button.btn-fullscreen-button").first.click()
+    page.wait_for_function("() => document.fullscreenElement !== null")
+    context.close()
+    assert complaints == []
+
+
+def test_claims_are_filtered_by_verdict(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    complaints = listen(page)
+    page.goto((folder / "claims.html").as_uri())
+    page.get_by_role("radio", name="supported").check()
+    shown = page.locator(".in9-claims .claim:visible")
+    verdicts = [shown.nth(place).get_attribute("data-verdicts") for place in range(shown.count())]
+    assert verdicts and all("supported" in verdict.split("|") for verdict in verdicts)
+    page.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_was_planted_in_a_page_neither_runs_nor_asks_a_host(
+    browser: Any, folder: Path, tmp_path: Path, guarded: bool
+) -> None:
+    """Without the policy everything that is planted acts, or this test would not show what the policy stops."""
+    text = (folder / "index.html").read_text("utf8")
+    if not guarded:
+        text = re.sub("<meta http-equiv=.Content-Security-Policy.[^>]*>", "", text)
+    (tmp_path / "_static").symlink_to(folder / "_static")
+    page = browser.new_page()
+    with serving({}) as server:
+        place = text.rindex("</article>")
+        planted = PLANTED.replace("HOST", server.address)
+        (tmp_path / "page.html").write_text(text[:place] + planted + text[place:], "utf8")
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        ran = [page.evaluate("() => window.planted")]
+        page.locator("#link").click()
+        ran.append(page.evaluate("() => window.planted"))
+        page.evaluate(ASK, server.address)
+        page.evaluate("() => document.getElementById('form').submit()")
+        page.wait_for_timeout(500)
+        page.close()
+    assert ran == ([None, None] if guarded else ["handler", "link"])
+    asked = {path.strip("/?") for path in server.paths}
+    assert asked - {"favicon.ico"} == (set() if guarded else ASKED)

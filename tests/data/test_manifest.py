@@ -144,6 +144,20 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     assert remembered_hash(moved) == hash_of_file(moved) and len(hashed) == 3
 
 
+def test_verify_believes_no_note(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Dataset(copy).verify()
+    rotten = copy / "images.npy"
+    before = rotten.stat()
+    rotten.write_bytes(bytes(before.st_size))
+    stat = Path.stat
+    # As if the disk had rotted: the content is another, and nothing else.
+    monkeypatch.setattr(Path, "stat", lambda path, **options: before if path == rotten else stat(path, **options))
+    with pytest.raises(In9Error, match=r"images\.npy was changed after the build"):
+        Dataset(copy).verify()
+    with pytest.raises(In9Error, match=r"images\.npy was changed after the build"):
+        _ = Dataset(copy).images  # it is noted now
+
+
 @pytest.mark.parametrize("note", ["{", "[]", '{"state": 1}', "[" * 10**5])
 def test_a_damaged_note_of_a_hash_does_no_harm(note: str, tmp_path: Path, notes_of_hashes: Path) -> None:
     file = tmp_path / "a"

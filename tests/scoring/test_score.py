@@ -292,6 +292,17 @@ def test_a_stopped_challenge_goes_on(dataset: Dataset, tmp_path: Path, model: Sc
     assert 0 < asked < calls and not state.exists()
 
 
+def test_a_challenge_holds_its_lock_while_it_searches(dataset: Dataset, tmp_path: Path, model: ScorableModel) -> None:
+    there: list[set[str]] = []
+
+    def watching(images: Tensor) -> Tensor:
+        there.append({path.suffix for path in tmp_path.iterdir()})
+        return model.classifier(images)
+
+    challenge(replace(model, classifier=watching), dataset, per_class=2, device="cpu", states=tmp_path)
+    assert there[-1] == {".lock"} and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", [lambda whole: b"nonsense", lambda whole: b"", lambda whole: whole[:-200]])
 def test_a_challenge_whose_state_is_damaged_starts_anew(
     dataset: Dataset,

@@ -429,21 +429,27 @@ jobs_module.MEASUREMENTS = {kind: noted(kind, function) for kind, function in jo
 recipes = PROFILE.recipes_on(["original", "only_fg"])
 masks = jobs_of(PROFILE, "masks", recipes, test_seed=0, pixels=[1])
 jobs = [Job(PROFILE, DATASET), *evaluations(PROFILE, recipes), *masks]
-study = open_study(Workspace(pathlib.Path(sys.argv[1])))
 print("ready", flush=True)
 input()
-study.measure(jobs)
-assert not study.missing(jobs)
-print(json.dumps(log))
+for folder in sys.argv[1:]:
+    study = open_study(Workspace(pathlib.Path(folder)))
+    study.measure(jobs)
+    assert not study.missing(jobs)
+    print(json.dumps(log))
+    log.clear()
 """
 
 
+@pytest.mark.slow
 def test_two_studies_that_measure_at_once_measure_everything_once(tmp_path: Path) -> None:
-    answers = run_two(MEASURER, tmp_path)
-    done = Counter(kind for output, _ in answers for kind in json.loads(output))
-    assert done == {"training": 2, EVALUATION: 2, "masks": 2}
-    left = [path for path in tmp_path.rglob("*") if path.name.startswith(".") or path.suffix == ".checkpoint"]
-    assert left == [] and len(Store(Workspace(tmp_path).measured).all()) == 5
+    """Ten times, each in a workspace where there is nothing yet, not even the data."""
+    folders = [tmp_path / str(number) for number in range(10)]
+    first, second = (output.splitlines() for output, _ in run_two(MEASURER, *folders))
+    for folder, *logs in zip(folders, first, second, strict=True):
+        done = Counter(kind for log in logs for kind in json.loads(log))
+        assert done == {"training": 2, EVALUATION: 2, "masks": 2}
+        left = [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".checkpoint"]
+        assert left == [] and len(Store(Workspace(folder).measured).all()) == 5
 
 
 # --- names and workspaces ---------------------------------------------------------------------------------------

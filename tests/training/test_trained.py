@@ -44,9 +44,35 @@ def test_changed_bytes_are_noticed(weights: Path, dataset: Dataset, tmp_path: Pa
             trained_classifier(RECIPE, dataset, damaged, CPU)
 
 
-def test_weights_from_before_there_were_hashes_are_loaded(weights: Path, dataset: Dataset, tmp_path: Path) -> None:
-    old = tmp_path / weights.name
+@pytest.fixture
+def old(weights: Path, tmp_path: Path) -> Path:
+    """The same weights as they were stored before there were hashes."""
     with safe_open(weights, "pt") as stored:
         training = stored.metadata()["training"]
-    save_file(load_file(weights), old, metadata={"training": training})
-    assert trained_classifier(RECIPE, dataset, old, CPU)[1] == trained_classifier(RECIPE, dataset, weights, CPU)[1]
+    save_file(load_file(weights), tmp_path / weights.name, metadata={"training": training})
+    return tmp_path / weights.name
+
+
+def test_weights_without_a_hash_get_theirs_when_they_are_loaded(
+    weights: Path, old: Path, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = trained_classifier(RECIPE, dataset, weights, CPU)[1]
+    assert trained_classifier(RECIPE, dataset, old, CPU)[1] == expected
+    assert capsys.readouterr().err == f"{old} had no hash. It has one now: a change from here on will be noticed.\n"
+    assert list(old.parent.iterdir()) == [old]
+    with safe_open(weights, "pt") as stored, safe_open(old, "pt") as now:
+        assert now.metadata() == stored.metadata()
+    assert trained_classifier(RECIPE, dataset, old, CPU)[1] == expected and capsys.readouterr().err == ""
+
+
+def test_weights_without_a_hash_are_loaded_where_nothing_can_be_written(
+    old: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = old.read_bytes()
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert trained_classifier(RECIPE, dataset, old, CPU)[1]["images"] > 0
+    assert old.read_bytes() == before and capsys.readouterr().err == ""

@@ -26,16 +26,24 @@ from typing import Any
 from tqdm import tqdm
 
 from in9.book.assembly import Fragments, assemble
+from in9.book.content_policy import with_policy
 from in9.book.notebooks import CellFailed, Chapter, execute, find_chapters, parameters_for
 from in9.data.dataset import Dataset, is_dataset
 from in9.data.processes import interrupts_blocked, start_worker
 from in9.evaluation import records
-from in9.files import hash_of_file, one_writer, plain, written_whole
+from in9.files import hash_of_file, one_writer, plain, remove_partials, written_whole
 from in9.study.profile import Profile
 from in9.study.workspace import Workspace, find_workspace
 
 PROGRESS = "{n_fmt} of {total_fmt} chapters done, {remaining} left"
 """The line at the bottom of a terminal; the time left follows from the chapters that are done."""
+RENDERER = """
+import os, threading
+threading.Thread(target=lambda: os.read(0, 1) or os._exit(1), daemon=True).start()
+from jupyter_book.cli.main import main
+main()
+"""
+"""The renderer, which ends with this process: its input is a pipe that nothing is written to."""
 SHOWS_SCORES = "08_benchmark_progress"  # the chapter that plots what `in9 evaluate` has measured here
 
 
@@ -86,6 +94,7 @@ def run_book(
             for folder in (html, place / "failed", place / "running"):
                 shutil.rmtree(folder, ignore_errors=True)
             archive.unlink(missing_ok=True)
+            remove_partials(archive)
             common = {
                 "profile": profile.name,
                 "settings": asdict(profile),
@@ -222,18 +231,22 @@ def render_pages(root: Path, place: Path, names: Iterable[str]) -> None:
     """
     source, work, log = place / "source", place / "render", place / "render.log"
     shutil.rmtree(work, ignore_errors=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+    command = [sys.executable, "-c", RENDERER, "build", str(source)]
     command += ["-W", "-n", "--keep-going", "--path-output", str(work)]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     with log.open("w", encoding="utf8") as stream:
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
-        result = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, cwd=root, env=environment)
+        options: dict[str, Any] = {"stdout": stream, "stderr": subprocess.STDOUT, "cwd": root, "env": environment}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, **options) as renderer:
+            status = renderer.wait()
     rendered = work / "_build" / "html"
     missing = [f"{name}.html is missing" for name in names if not (rendered / f"{name}.html").is_file()]
-    if result.returncode or missing:
+    if status or missing:
         text = log.read_text("utf8").replace(f"{source}{os.sep}", "")
         complaints = re.findall(r"^.*(?:WARNING|ERROR|Error|error:).*$", text, re.M) or text.splitlines()[-10:]
         lines = "\n".join(f"  {line.strip()}" for line in [*complaints[:20], *missing])
         raise BookFailed(f"The book was not rendered; the whole story is in {log.relative_to(root)}\n{lines}")
+    for page in rendered.glob("*.html"):
+        page.write_text(with_policy(page.read_text("utf8"), page.name), encoding="utf8")
     rendered.replace(place / "html")
     shutil.rmtree(work)
 

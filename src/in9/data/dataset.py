@@ -156,17 +156,21 @@ class Dataset:
             )
         return array
 
-    def _checked(self, name: str) -> Path:
-        """The path of a file whose content is what was built: its hash is asked for once on a machine."""
+    def _checked(self, name: str, anew: bool = False) -> Path:
+        """The path of a file whose content is what was built: it is hashed once on a machine, or ``anew``."""
         path = self.path / name
-        if remembered_hash(path) != self.manifest["files"][name]["sha256"]:
+        if remembered_hash(path, anew) != self.manifest["files"][name]["sha256"]:
             raise In9Error(f"{path} was changed after the build; build the dataset again.")
         return path
 
     def verify(self) -> None:
-        """Compare each file with its checksum; raises In9Error naming the first that differs."""
+        """Read each file to its end and compare it with its checksum; raises In9Error naming the first that differs.
+
+        Whoever opens a dataset need not do this: a file that is used is compared after each change, by a hash that is
+        noted. This also notices a disk that rots.
+        """
         for name in self.manifest["files"]:
-            self._checked(name)
+            self._checked(name, anew=True)
 
     def indices(self, split: str, accepted: bool = True) -> np.ndarray:
         """The rows of one split: those with a good mask (IN-9), or all of them (IN-9L).

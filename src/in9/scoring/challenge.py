@@ -2,7 +2,7 @@
 
 ``challenge`` does what the authors' script does, foreground by foreground the same, with fewer composites, and gives a
 record. A challenge that is stopped leaves its state in a file, from which the same call goes on. A state that cannot be
-read is set aside, and the challenge starts anew.
+read is set aside, and the challenge starts anew. The same challenge in another process waits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from in9.evaluation.adversarial.search import ATTACK_RULES, Search
 from in9.evaluation.estimates import Estimate
 from in9.evaluation.predictions import search_batch_size
 from in9.evaluation.records import Record, from_digits, to_digits
-from in9.files import key_of, written_whole
+from in9.files import key_of, one_writer, remove_partials, written_whole
 from in9.scoring.load import ScorableModel, load_model
 from in9.scoring.score import predict_by_rules, score_record
 from in9.scoring.test_images import TestImages, open_test_images
@@ -126,27 +127,32 @@ def challenge(
             return plain_answer(foregrounds, backgrounds)
 
     state = None if states is None else states / f"{key_of([model.facts, images.hash, images.facts, settings])}.npz"
-    if state is not None and state.is_file():
-        try:
-            started -= _restore(search, state)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            aside = state.replace(state.with_name(state.name + ".damaged"))
-            why = f"Its state cannot be read ({reason(error)}) and is kept as {aside}"
-            print(f"The challenge starts anew. {why}.", file=sys.stderr)
-            search, _ = start_search(model.classifier, pool, rows, rows)  # half of the state may be in the old one
     in_order = [rule for rule in ATTACK_RULES if rule in rules]
-    _run(search, answer, in_order, size, state, started, progress)
-    results = {
-        "labels": to_digits(pool.labels[foregrounds].tolist()),
-        "original": to_digits(original),
-        "vulnerable": {rule: to_digits(search.fallen[rule].tolist()) for rule in in_order},
-        "pairs": search.met.numel(),
-        "composites": search.composites,
-    }
-    seconds = time.monotonic() - started
-    record = score_record(ChallengeScore.kind, model.facts, images, settings, results, seconds)
-    if state is not None:
-        state.unlink(missing_ok=True)
+    asked = time.monotonic()
+    with nullcontext() if state is None else one_writer(state, "working on"):
+        started += time.monotonic() - asked  # to wait is no work
+        if state is not None:
+            remove_partials(state)
+        if state is not None and state.is_file():
+            try:
+                started -= _restore(search, state)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                aside = state.replace(state.with_name(state.name + ".damaged"))
+                why = f"Its state cannot be read ({reason(error)}) and is kept as {aside}"
+                print(f"The challenge starts anew. {why}.", file=sys.stderr)
+                search, _ = start_search(model.classifier, pool, rows, rows)  # half of the state may be in the old one
+        _run(search, answer, in_order, size, state, started, progress)
+        results = {
+            "labels": to_digits(pool.labels[foregrounds].tolist()),
+            "original": to_digits(original),
+            "vulnerable": {rule: to_digits(search.fallen[rule].tolist()) for rule in in_order},
+            "pairs": search.met.numel(),
+            "composites": search.composites,
+        }
+        seconds = time.monotonic() - started
+        record = score_record(ChallengeScore.kind, model.facts, images, settings, results, seconds)
+        if state is not None:
+            state.unlink(missing_ok=True)
     return ChallengeScore(record)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from safetensors.torch import load_file, save
 from in9.data.dataset import Dataset
 from in9.data.variants import Pool, load_pool
 from in9.errors import errors_told
-from in9.files import key_of, one_writer, written_whole
+from in9.files import key_of, one_writer, remove_partials, written_whole
 from in9.training.loop import fresh_classifier, retrain_head, seconds_so_far, train
 from in9.training.networks import Classifier
 from in9.training.recipe import Recipe, finer_classes, training_rows
@@ -50,12 +52,13 @@ def trained_classifier(
     While it trains, a checkpoint lies beside the weights, and a stopped training goes on from it. A recipe that
     retrains the last layer starts from the weights of the recipe that does not, if they are there.
     ``on_epoch`` may raise ``Stopped``; it is also called, with epoch -1, while another process trains the same.
+    Weights from before their hash was stored are taken as they are, and their hash is stored with a sentence on stderr.
     Raises In9Error for weights or a checkpoint that cannot be read.
     """
     if not weights.is_file():
         with one_writer(weights, "training", lambda: on_epoch(-1, 0.0)):
-            for left in weights.parent.glob(f"{weights.stem}.*.writing"):  # of a process that was killed
-                left.unlink(missing_ok=True)
+            for path in (weights, weights.with_suffix(".checkpoint")):
+                remove_partials(path)
             if not weights.is_file():  # nor trained while this process waited
                 return _newly_trained(recipe, dataset, weights, device, on_epoch)
     return _stored_classifier(recipe, dataset, weights, device)
@@ -88,12 +91,17 @@ def _newly_trained(
         retrain_head(model, replace(recipe, train_on=recipe.head_on), pool)
         head = time.monotonic() - started
         training |= {"seconds": round(training["seconds"] + head, 1), "head_seconds": round(head, 1)}
+    _write(weights, model, training)
+    checkpoint.unlink(missing_ok=True)
+    return model, training
+
+
+def _write(weights: Path, model: Classifier, training: Mapping[str, Any]) -> None:
+    """Write the weights of a classifier, facts about its training, and the hash that tells of a later change."""
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with written_whole(weights) as partial:
         facts = {"training": json.dumps(training), "sha256": state_hash(state)}
         partial.write_bytes(save(state, metadata=facts))
-    checkpoint.unlink(missing_ok=True)
-    return model, training
 
 
 def _stored_classifier(
@@ -109,9 +117,13 @@ def _stored_classifier(
         with safe_open(weights, "pt") as stored:
             facts = stored.metadata()
         training, state = json.loads(facts["training"]), load_file(weights)
-        if facts.get("sha256") not in (None, state_hash(state)):  # not noted in the first files
+        if facts.get("sha256") not in (None, state_hash(state)):  # None: the first files had none
             raise ValueError("they were changed after the training")
         model = fresh_classifier(recipe, groups).to(device)
         model = model.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded the same way
         model.load_state_dict(state)
+    if "sha256" not in facts:
+        with suppress(OSError):  # where nothing can be written, they stay as they are
+            _write(weights, model, training)
+            print(f"{weights} had no hash. It has one now: a change from here on will be noticed.", file=sys.stderr)
     return model.eval(), training
