@@ -126,9 +126,10 @@ def test_all_cells_run_and_no_raw_markup_is_seen(name: str, lab: str, home: Path
         page.screenshot(path=Path(folder) / f"{name}_0.png")
     page.wait_for_function("() => window.allRan")
     seen = page.evaluate(SEEN)
-    page.evaluate(SAVE_AND_END)
     if folder := os.environ.get("IN9_SCREENSHOTS"):
+        page.set_viewport_size({"width": 1280, "height": 8000})
         page.screenshot(path=Path(folder) / f"{name}.png")
+    page.evaluate(SAVE_AND_END)
     page.close()
     cells = json.loads((home / "notebooks" / f"{name}.ipynb").read_text("utf8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
