@@ -45,6 +45,7 @@ RUN_ALL = """async () => {
     await panel.sessionContext.ready;
     app.commands.execute("notebook:run-all-cells").finally(() => { window.allRan = true; });
 }"""
+TO_THE_TOP = "() => document.querySelectorAll('.jp-WindowedPanel-outer').forEach((panel) => panel.scrollTo(0, 0))"
 SAVE_AND_END = """async () => {
     await window.jupyterapp.commands.execute("docmanager:save");
     await window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
@@ -128,6 +129,7 @@ def test_all_cells_run_and_no_raw_markup_is_seen(name: str, lab: str, home: Path
     seen = page.evaluate(SEEN)
     if folder := os.environ.get("IN9_SCREENSHOTS"):
         page.set_viewport_size({"width": 1280, "height": 8000})
+        page.evaluate(TO_THE_TOP)
         page.screenshot(path=Path(folder) / f"{name}.png")
     page.evaluate(SAVE_AND_END)
     page.close()
