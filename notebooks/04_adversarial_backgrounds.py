@@ -19,6 +19,7 @@ from in9.book.setup import open_study
 from in9.data import photographs
 from in9.experiments import adversarial_backgrounds, image_counts, paper, verdicts
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL, ATTACKED
+from in9.experiments.experiment import told
 from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
@@ -29,7 +30,7 @@ attacks = {
     for origin, source in sources.items()
     if (attacked := ADVERSARIAL.read(source))
 }
-first = next(iter(attacks))  # our record on photographs, if there is one
+first = told(study, ADVERSARIAL).origin
 attack, paper_backgrounds = attacks[first]["in9l"], int(paper.fact("backgrounds").value)
 verdict = verdicts.verdict_on("Most objects can be fooled", study)
 page.finding(
@@ -404,7 +405,7 @@ page.say(
     Our strongest background is of the class {name} and fools {strongest:.0f} % of the
     other objects; the average background of that class fools {mean:.0f} %. The strongest
     backgrounds look stronger than they are, for two reasons. They are picked and scored
-    on the same objects, about {met:,} in our record and {paper_met:,.0f} in the paper.
+    on the same objects, about {met:,} here and {paper_met:,.0f} in the paper.
     And some still show a part of the object that reaches beyond its box, such as the
     pipes of an organ. Some of our classes consist of one or two kinds ({kinds}); their
     results may not generalise.
