@@ -407,8 +407,7 @@ page.say(
     backgrounds look stronger than they are, for two reasons. They are picked and scored
     on the same objects, about {met:,} here and {paper_met:,.0f} in the paper.
     And some still show a part of the object that reaches beyond its box, such as the
-    pipes of an organ. Some of our classes consist of one or two kinds ({kinds}); their
-    results may not generalise.
+    pipes of an organ. {few}
     """,
     name=strongest_row["target"],
     strongest=float(strongest_row["value"]),
@@ -417,12 +416,15 @@ page.say(
     ),
     met=round(foregrounds * 8 / 9),
     paper_met=paper.fact("foregrounds_per_target").value,
-    kinds="; ".join(
-        f"{name}: {', '.join(kinds)}"
-        for name, kinds in behind.items()
-        if 0 < len(kinds) <= 2
+    few=f"Some of our classes consist of one or two kinds ({few}); their results may not generalise."
+    if (
+        few := "; ".join(
+            f"{name}: {', '.join(kinds)}"
+            for name, kinds in behind.items()
+            if 0 < len(kinds) <= 2
+        )
     )
-    or "none",
+    else "",
 )
 
 # %% mystnb={"image": {"alt": "Nine histograms, one for each class of background. Horizontal: the share of objects of other classes that a background turns into its own class. Vertical: the share of the backgrounds of that class."}} tags=["remove-input"]

@@ -274,7 +274,7 @@ class Study:
         stored = "These are stored measurements; no network was trained for this page. " if self.recorded else ""
         return (
             f"{stored}Profile `{profile.name}`. {profile.about} Each training set trains a `{recipe.architecture}` for "
-            f"{recipe.epochs} epochs on {model.training['images']:,} images "
+            f"{recipe.epochs} {'epoch' if recipe.epochs == 1 else 'epochs'} on {model.training['images']:,} images "
             f"({networks}); training and testing one took {seconds:,.0f} s on "
             f"{escaped(model.provenance['gpu'] or model.provenance['processor'])}."
         )
