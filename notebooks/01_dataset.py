@@ -135,7 +135,8 @@ np.array_equal(mixed, composed)
 # Each of the paper's nine classes is a group of ImageNet classes ([Russakovsky et al.,
 # 2015](https://doi.org/10.1007/s11263-015-0816-y)) that share one parent, such as *dog* or *bird*, in WordNet, a
 # hierarchy of nouns. The authors' training images can no longer be downloaded. We therefore rebuild the dataset from
-# images, boxes and labels. Our photographs come from Tiny ImageNet and are small: 64 × 64 pixels.
+# images, boxes and labels. The photographs of our
+# record come from Tiny ImageNet and are small: 64 × 64 pixels.
 
 # %% mystnb={"image": {"alt": "A dot plot of the number of test images of each class. The paper has equally many of each class; ours range from few instruments to many vehicles."}} tags=["remove-input"]
 style.use("svg")
@@ -166,8 +167,8 @@ page.show(
 said = image_counts.verdicts(record)
 seen = sum(number for verdict, number in said.items() if verdict != "not looked at")
 page.say(
-    "Tiny ImageNet has few images of the nine classes. We therefore do not split them "
-    "once into training and test images. They are divided into {folds} **folds**, and "
+    "Tiny ImageNet has few images of the nine classes. For our record we therefore do not split "
+    "them once into training and test images. They are divided into {folds} **folds**, and "
     "each fold is tested with a network that was trained on the other folds. Every "
     "image with a good mask can then be tested with a network that has not seen it. "
     "Images that look nearly the same are in the same fold. A small part is set apart "
@@ -176,7 +177,7 @@ page.say(
     "An image is left out if its box covers more than {box:.0f} % of it, if less than "
     "{inside:.0f} % of the box lies inside, or if GrabCut finds less than {mask:.0f} "
     "% of the box to be foreground. These are the paper's rules. In addition, a "
-    "vision-language model looked at {seen:,} of our masks and rejected {rejected:,}. "
+    "vision-language model looked at {seen:,} masks of our record and rejected {rejected:,}. "
     "Rejected images are not tested, but networks still train on them, as in the "
     "paper.",
     folds=record.profile.split.folds,
@@ -199,18 +200,18 @@ kept = ~np.isin(labels, [CLASS_NAMES.index(name) for name in single])
 changed, effects = masks_and_sizes.mask_changes(record), why_we_differ.effects(record)
 again, larger = image_counts.CHECKS["again"], image_counts.CHECKS["larger"]
 page.say(
-    "- **Bad masks.** The masks were checked in small pictures, many to a page, which "
+    "- **Bad masks.** The masks of our record were checked in small pictures, many to a page, which "
     "hide small faults. A second check agreed on {agreed} of {again} masks; of "
     "{larger} accepted masks that were shown larger, about {good} were good. Bad masks "
     "matter: if all masks are {pixels} pixels tighter, the BG-Gap, the cost of a "
     "random background ([chapter 3](03_bg_gap.ipynb)), is {tighter} points; if they "
     "are {pixels} pixels wider, it is {wider}. Brackets are 95 % intervals.\n"
     "- **Few kinds of things.** The paper's nine classes consist of "
-    "{paper_classes:.0f} ImageNet classes, ours of {our_classes}. {single} consists "
+    "{paper_classes:.0f} ImageNet classes, those of our record of {our_classes}. {single} consists "
     "of only one ({member}). Without it, the BG-Gap would be {without} points instead "
     "of {all}.\n"
-    "- **Fewer images.** Each of our networks trains on {share:.0f} % as many images "
-    "as the paper's. Training on all of our images instead of the smallest part that "
+    "- **Fewer images.** Each network of our record trains on {share:.0f} % as many images "
+    "as the paper's. Training on all of its images instead of the smallest part that "
     "we tried raises accuracy on Original by {by_images} points and changes the BG-Gap "
     "by {gap_by_images} ([chapter 11](11_why_we_differ.ipynb)).",
     pixels=max(masks_and_sizes.PIXELS),

@@ -19,12 +19,14 @@ from in9.book.setup import open_study
 from in9.book.switchable import switchable_matrix
 from in9.data import photographs
 from in9.experiments import backgrounds_suffice, paper, verdicts
+from in9.experiments.backgrounds_suffice import MATRIX
+from in9.experiments.experiment import told
 from in9.plots import charts, page, pictures, style, tables
 from in9.taxonomy import CHANCE, CLASS_NAMES, TITLES
 
 study = open_study(globals())
 sources = study.origins
-record = sources.get("record", study)  # on photographs
+record = told(study, MATRIX)
 verdict = verdicts.verdict_on("A network trained on Only-BG-T", study)
 page.finding(
     "A network that has never seen an object, only backgrounds, still names the class "
@@ -120,7 +122,7 @@ panels |= {
 switchable_matrix(
     {"paper": published, **matrices},
     backgrounds_suffice.ROWS,
-    ours=study.origin if study.profile.real else next(iter(sources)),
+    ours=record.origin,
     chosen=("only_bg_t", "original"),
     chart=charts.matrix_heatmaps(panels, backgrounds_suffice.ROWS),
     caption="Accuracy in percent after training on one set (rows), tested on another (columns). The paper drew the backgrounds of its mixed "
@@ -145,7 +147,7 @@ page.say(
     "object and, where a mask is bad, parts of the object. A network trained on No-FG "
     "is still right on {no_fg} % of Mixed-Rand images (paper: {paper_no_fg:.1f} %), "
     "although their backgrounds are of random classes. Only-BG-T has no outline.\n"
-    "- **Small images, small networks.** The paper trains a ResNet-50 ([He et al., "
+    "- **Images and networks.** The paper trains a ResNet-50 ([He et al., "
     "2016](https://doi.org/10.1109/CVPR.2016.90)) on images of {pixels:.0f} pixels. "
     "Trained and tested on Original, it reaches {paper_original:.1f} %, ours "
     "{original} %. [Chapter 11](11_why_we_differ.ipynb) looks for the reasons.",

@@ -27,6 +27,7 @@ from in9.experiments import (
     verdicts,
     why_pretrained,
 )
+from in9.experiments.experiment import told
 from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 from in9.training.recipe import IN9L
@@ -188,7 +189,7 @@ page.show(
 # ## What could fool us
 
 # %% tags=["remove-input"]
-record = sources.get("record", study)  # on photographs
+record = told(study, backgrounds_suffice.MATRIX, masks_and_sizes.MASK_CHANGES)
 thirds = masks_and_sizes.object_sizes(record)
 page.say(
     """

@@ -19,6 +19,7 @@ from in9.book.setup import open_study
 from in9.data import photographs
 from in9.experiments import adversarial_backgrounds, image_counts, paper, verdicts
 from in9.experiments.adversarial_backgrounds import ADVERSARIAL, ATTACKED
+from in9.experiments.experiment import told
 from in9.plots import charts, curves, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
@@ -29,7 +30,7 @@ attacks = {
     for origin, source in sources.items()
     if (attacked := ADVERSARIAL.read(source))
 }
-first = next(iter(attacks))  # our record on photographs, if there is one
+first = told(study, ADVERSARIAL).origin
 attack, paper_backgrounds = attacks[first]["in9l"], int(paper.fact("backgrounds").value)
 verdict = verdicts.verdict_on("Most objects are vulnerable", study)
 page.finding(
@@ -404,10 +405,9 @@ page.say(
     Our strongest background is of the class {name} and fools {strongest:.0f} % of the
     other objects; the average background of that class fools {mean:.0f} %. The strongest
     backgrounds look stronger than they are, for two reasons. They are picked and scored
-    on the same objects, about {met:,} in our record and {paper_met:,.0f} in the paper.
+    on the same objects, about {met:,} here and {paper_met:,.0f} in the paper.
     And some still show a part of the object that reaches beyond its box, such as the
-    pipes of an organ. Some of our classes consist of one or two kinds ({kinds}); their
-    results may not generalise.
+    pipes of an organ. {few}
     """,
     name=strongest_row["target"],
     strongest=float(strongest_row["value"]),
@@ -416,12 +416,15 @@ page.say(
     ),
     met=round(foregrounds * 8 / 9),
     paper_met=paper.fact("foregrounds_per_target").value,
-    kinds="; ".join(
-        f"{name}: {', '.join(kinds)}"
-        for name, kinds in behind.items()
-        if 0 < len(kinds) <= 2
+    few=f"Some of our classes consist of one or two kinds ({few}); their results may not generalise."
+    if (
+        few := "; ".join(
+            f"{name}: {', '.join(kinds)}"
+            for name, kinds in behind.items()
+            if 0 < len(kinds) <= 2
+        )
     )
-    or "none",
+    else "",
 )
 
 # %% mystnb={"image": {"alt": "Nine histograms, one for each class of background. Horizontal: the share of objects of other classes that a background turns into its own class. Vertical: the share of the backgrounds of that class."}} tags=["remove-input"]

@@ -25,7 +25,9 @@ from in9.evaluation.saliency import scores
 from in9.evaluation.saliency.maps import saliency_maps
 from in9.experiments import object_focus, verdicts
 from in9.experiments.adversarial_backgrounds import answered_pairs
+from in9.experiments.experiment import told
 from in9.experiments.object_focus import LOOKED_INTO as trained
+from in9.experiments.object_focus import SALIENCY
 from in9.plots import charts, page, pictures, style, tables
 from in9.taxonomy import CLASS_NAMES, TITLES
 
@@ -35,7 +37,7 @@ focuses = {
     for origin, source in study.origins.items()
     if (looked := object_focus.focus(source))
 }
-looked = next(iter(focuses.values()))  # our record on photographs, if there is one
+looked = focuses[told(study, SALIENCY).origin]
 
 
 def change(method, **options):
@@ -196,8 +198,8 @@ page.say(
     more central gains nothing by this measure.
 
     We measure {count:,} test images{folded}. The maps are those of the true class, so
-    that both networks are asked the same question. At 64 pixels the maps of the last
-    stage (group of layers) have only {side} × {side} pixels. We therefore also use the
+    that both networks are asked the same question. The maps of the last stage (group of
+    layers) have only {side} × {side} pixels. We therefore also use the
     stage before, with {finer} × {finer}, and a second method. The *input gradient* is the
     absolute gradient of the score at each pixel, summed over the colours: noisy, but as
     fine as the image.
@@ -282,8 +284,8 @@ page.say(
       about the object.
     - **The method.** The paper does not name its method, so we cannot repeat its maps.
       With our three methods, the change beyond other images' maps ranges from {low:.1f}
-      to {high:.1f} points. At 64 pixels Grad-CAM is coarse: its last stage gives
-      {last:.1f} points, the stage before {finer:.1f}.
+      to {high:.1f} points. The maps of Grad-CAM are coarse: those of the last stage give
+      {last:.1f} points, those of the stage before {finer:.1f}.
     - **Wrong answers.** The map of the true class says little about an answer that is
       wrong. On images that both networks recognise, the change at the last stage is
       {right} points.

@@ -19,6 +19,7 @@ from in9.book.setup import open_study
 from in9.data import photographs
 from in9.experiments import fine_grained, paper, verdicts
 from in9.experiments.adversarial_backgrounds import answered_pairs
+from in9.experiments.experiment import told
 from in9.experiments.mixed_rand_training import WAYS, answers
 from in9.plots import charts, page, pictures, style, tables
 from in9.taxonomy import TITLES
@@ -37,7 +38,7 @@ shares = {
     origin: {name: fine_grained.shares(each[name]) for name in trained}
     for origin, each in models.items()
 }
-first = next(iter(models))  # our record on photographs, if there is one
+first = told(study).origin
 original, ours = models[first]["original"], shares[first]["original"]
 verdict = verdicts.verdict_on("Many images need their background", study)
 page.finding(

@@ -20,6 +20,7 @@ from in9.data import photographs
 from in9.data.variants import draw_backgrounds
 from in9.evaluation.predictions import gain
 from in9.experiments import paper
+from in9.experiments.experiment import told
 from in9.experiments.mixed_rand_training import WAYS, published_tradeoff, tradeoff
 from in9.experiments.what_helps import REMEDIES
 from in9.plots import curves, page, pictures, style, tables
@@ -187,10 +188,10 @@ heads_on = {
 dfr = paper.table("other_results").query("study == 'dfr'")
 wide = dfr.pivot(index=["model", "training"], columns="test", values="accuracy")
 published = wide.loc[("resnet50", "mixed_rand")] - wide.loc[("resnet50", "original")]
-record = next(iter(runs.values()))  # on photographs, where there is a record
+record = runs[told(study, REMEDIES).origin]
 page.say(
-    "- **Few networks.** There are {networks} networks of each training here, each "
-    "tested on the fold that it has not seen. Intervals can be wide: "
+    "- **Few networks.** The numbers are from {networks} of each training{folds}. "
+    "Intervals can be wide: "
     "half and half changes accuracy on Original by {half} points, retraining the last "
     "layer by {last}. An interval that includes zero does not prove that there is no "
     "cost.\n"
@@ -202,7 +203,12 @@ page.say(
     "has already seen. Kirichenko and colleagues hold images back and start from "
     "features of all of ImageNet. Their accuracy changes by {their_rand:.1f} points on "
     "Mixed-Rand and {their_original:.1f} on Original, ours by {our_rand} and {last}.",
-    networks=len(record["half"].seeds),
+    networks="one network"
+    if (count := len(record["half"].seeds)) == 1
+    else f"{count} networks",
+    folds=""
+    if record["half"].folds is None
+    else ", each tested on the fold that it has not seen",
     half=gain(record["half"], record["original"], "original"),
     last=gain(record["head"], record["original"], "original"),
     rand=gain(record["half"], record["original"], "mixed_rand"),

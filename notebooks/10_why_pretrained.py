@@ -173,14 +173,14 @@ fooled = []
 if imagenet:
     weakest = min(imagenet[1:], key=lambda row: row[right].value)
     fooled.append(
-        f"**A weak network has little to lose.** `{weakest['network']}` is right on {weakest[right].text()} % of these "
-        f"photographs, and its gap is {weakest[below].text()} points smaller than that of our network. A small gap means little at "
+        f"**A weak network has little to lose.** `{weakest['network']}` is right on {weakest[right].text()} % of "
+        f"our record's photographs, and its gap is {weakest[below].text()} points smaller than that of our network. A small gap means little at "
         "a low accuracy."
     )
     best = max(imagenet[1:], key=lambda row: row[right].value)
     fooled.append(
-        "**Photographs seen before, and blurred.** Pretrained networks were trained on most of these photographs, and here they see "
-        f"them enlarged from 64 pixels. They are right on {best[right].text()} % of them at most, our network trained on IN-9L "
+        "**Photographs seen before, and blurred.** Pretrained networks were trained on most photographs of our record, and here they "
+        f"see them enlarged from 64 pixels. They are right on {best[right].text()} % of them at most, our network trained on IN-9L "
         f"on {imagenet[0][right].text()} %. Both change what a gap means."
     )
 widths = [

@@ -32,7 +32,7 @@ theirs["gap"] = paper.fact("bg_gap_original").value
 thirds = masks_and_sizes.object_sizes(record).set_index("third")
 smallest, largest = thirds.loc["smallest"], thirds.loc["largest"]
 page.finding(
-    "Our objects are large, and large objects hide the background. Where they cover {few:.0f} % of the photograph the BG-Gap is "
+    "In our record objects are large, and large objects hide the background. Where they cover {few:.0f} % of the photograph the BG-Gap is "
     "{small:.1f} points, {like} the paper's; where they cover {many:.0f} % it is {large:.1f}.",
     paper=theirs["gap"],
     ours=f"{original.gap().text()} (all photographs), {masks_and_sizes.as_text(smallest)} (smallest objects)",
@@ -50,8 +50,8 @@ page.finding(
 # ## How it works
 #
 # The [BG-Gap](03_bg_gap.ipynb) is the accuracy that a random background costs. An object that fills the image hides the
-# background. Our photographs, from Tiny ImageNet, are 64 pixels wide and show large objects. The paper does not say how large
-# its objects are, but we can measure the objects in ImageNet's validation images.
+# background. The photographs of our record, from Tiny ImageNet, are 64 pixels wide and show large objects. The paper does
+# not say how large its objects are, but we can measure the objects in ImageNet's validation images.
 #
 # To compare, we weight our photographs. Let $a_i$ be the share of photograph $i$ that its object covers. The weight $r_i$ says
 # how much more often objects of this size occur in ImageNet than in our photographs:

@@ -20,12 +20,13 @@ import pandas as pd
 from in9.book import explore
 from in9.book.setup import open_study
 from in9.experiments import controls, paper
+from in9.experiments.experiment import told
 from in9.plots import curves, page, style, tables
 from in9.taxonomy import CHANCE
 
 study = open_study(globals())
 dial = controls.dial(study)
-photographs = controls.calibration(study.origins.get("record", study))
+photographs = controls.calibration(told(study, controls.CALIBRATION))
 first, last = min(dial), max(dial)
 settings = controls.dial_profiles(study.profile)[first]
 zero, chance = dial[first]["gap"], dial[first]["only_bg_t"]

@@ -19,7 +19,7 @@ import pytest
 from small_book import FIRST, PROJECT, SECOND, make_project
 from two_at_once import run_two
 
-from in9.book.assembly import trial_table
+from in9.book.assembly import cost_table, trial_table
 from in9.book.notebooks import find_chapters, sync_notebooks
 from in9.book.render import BookFailed, run_book
 from in9.errors import In9Error
@@ -133,6 +133,13 @@ def test_the_trials_on_the_page_are_those_of_the_records() -> None:
     text, rows = trial_table(PROJECT), trial_rows(study)
     assert len(rows) > 3 and text.count("\n| ") == 1 + len(rows)
     assert all(row["recipe"] in text and f"{row['accuracy, %'].in_percent().value:.1f}" in text for row in rows)
+
+
+def test_the_cost_on_the_page_is_that_of_the_records(tmp_path: Path) -> None:
+    text = cost_table(PROJECT)
+    assert "| 9 trainings of a resnet50 | " in text and "one NVIDIA" in text and text.count(" days |") >= 2
+    assert cost_table(tmp_path) == "No record of the project says how fast the networks are on a GPU.\n"
+    assert "generated/cost.md" in (PROJECT / "book" / "scale_out.md").read_text("utf8")
 
 
 class Terminal(io.StringIO):

@@ -45,6 +45,7 @@ RUN_ALL = """async () => {
     await panel.sessionContext.ready;
     app.commands.execute("notebook:run-all-cells").finally(() => { window.allRan = true; });
 }"""
+TO_THE_TOP = "() => document.querySelectorAll('.jp-WindowedPanel-outer').forEach((panel) => panel.scrollTo(0, 0))"
 SAVE_AND_END = """async () => {
     await window.jupyterapp.commands.execute("docmanager:save");
     await window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
@@ -126,9 +127,11 @@ def test_all_cells_run_and_no_raw_markup_is_seen(name: str, lab: str, home: Path
         page.screenshot(path=Path(folder) / f"{name}_0.png")
     page.wait_for_function("() => window.allRan")
     seen = page.evaluate(SEEN)
-    page.evaluate(SAVE_AND_END)
     if folder := os.environ.get("IN9_SCREENSHOTS"):
+        page.set_viewport_size({"width": 1280, "height": 8000})
+        page.evaluate(TO_THE_TOP)
         page.screenshot(path=Path(folder) / f"{name}.png")
+    page.evaluate(SAVE_AND_END)
     page.close()
     cells = json.loads((home / "notebooks" / f"{name}.ipynb").read_text("utf8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]

@@ -25,6 +25,7 @@ from in9.evaluation.records import Store, from_digits, predictions_of, to_digits
 from in9.experiments import controls, paper
 from in9.experiments.bg_gap import ARCHITECTURES
 from in9.experiments.controls import CALIBRATION, DIAL, DIAL_DRAWS
+from in9.experiments.experiment import told
 from in9.experiments.measuring import EXPERIMENTS
 from in9.experiments.mixed_rand_training import WAYS, gains, published_gains, published_tradeoff, tradeoff, trained
 from in9.experiments.what_helps import REMEDIES
@@ -51,6 +52,20 @@ def workspace(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Wor
 
 def models_trained(study: Study, ways: Iterable[str]) -> Mapping[str, Predictions]:
     return study.read(trained(study.profile, tuple(ways)), predictions_of)
+
+
+def test_a_chapter_tells_a_run_on_photographs_else_the_record(tmp_path: Path) -> None:
+    (tmp_path / "records").symlink_to(PROJECT / "records")
+    photographs, workspace = replace(PROFILE, real=True), Workspace(tmp_path)
+    computes, unmeasured = (open_study(workspace, photographs, compute=compute) for compute in (True, False))
+    assert told(computes, REMEDIES) is computes
+    assert told(unmeasured) is unmeasured, "nothing is asked of it"
+    assert told(unmeasured, REMEDIES).origin == "record"
+    assert told(open_study(workspace), REMEDIES).origin == "record", "its images are no photographs"
+    record = Study("tiny", recorded=True, workspace=workspace)
+    assert told(record, REMEDIES) is record
+    alone = open_study(Workspace(tmp_path / "none"), compute=False)
+    assert told(alone, REMEDIES) is alone, "there is no record"
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_describe_says_what_a_reader_wants_to_know(measured: Workspace, idle: No
     text = of_two_seeds(measured).describe()
     for part in (
         "The profile is `trial`. A trial.",
-        "`small_resnet_w8_b1_pool` is trained for 1 epochs on 36 images (2 seeds)",
+        "`small_resnet_w8_b1_pool` is trained for 1 epoch on 36 images (2 seeds)",
         " s on ",
     ):
         assert part in text

@@ -12,8 +12,10 @@ from in9.book.notebooks import Chapter
 from in9.errors import In9Error
 from in9.evaluation import records
 from in9.experiments import why_we_differ
+from in9.experiments.measuring import EXPERIMENTS
+from in9.experiments.planning import recorded_scale
 from in9.plots import tables
-from in9.study.profile import Profile
+from in9.study.profile import Profile, load_profile
 from in9.study.study import REFERENCE, Study
 from in9.study.workspace import Workspace
 from in9.training.recipe import IN9L
@@ -59,6 +61,7 @@ def assemble(
         "status.md": lambda: chapter_table(present),
         "records.md": lambda: record_table(root / "records"),
         "trials.md": lambda: trial_table(root),
+        "cost.md": lambda: cost_table(root),
         "profile.md": lambda: f"This build uses the profile `{profile.name}`. {profile.about}\n",
         **dict.fromkeys(("claims.html", "experiment.html", "findings.md", "leaderboard.html"), _absent),
         "credit.md": lambda: "",
@@ -124,6 +127,15 @@ def trial_table(root: Path) -> str:
         return "The project has no record of the trials yet.\n"
     images = len(next(iter(why_we_differ.TRIALS.read(study).values())).labels[IN9L])
     return f"Accuracy on {images:,} validation images, one network each:\n\n{tables.table(rows).markdown()}\n"
+
+
+def cost_table(root: Path) -> str:
+    """A Markdown table: what the paper's study on ImageNet takes on a GPU of the project's records."""
+    frame = recorded_scale(load_profile("paper"), Workspace(root), [*EXPERIMENTS.values()])
+    if frame.empty:
+        return "No record of the project says how fast the networks are on a GPU.\n"
+    rows = [dict(zip(("work", *frame.columns), row, strict=True)) for row in frame.itertuples()]
+    return f"{tables.table(rows).markdown()}\n"
 
 
 def _absent() -> str:

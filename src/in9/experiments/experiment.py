@@ -34,3 +34,14 @@ class Experiment:
     def read(self, study: Study) -> Measured[Any, Any]:
         """The result of each group that has records, by name; measured first if the study computes."""
         return study.read(self.groups(study.profile), self.reader, self.whole)
+
+
+def told(study: Study, *experiments: Experiment) -> Study:
+    """The study whose numbers the text of a chapter tells: this one or, beside it, the project's record.
+
+    It is this one if it is on photographs and the experiments are measured, or will be since it computes.
+    """
+    jobs = [job for experiment in experiments for job in experiment.jobs(study.profile)]
+    if study.profile.real and (study.compute or not study.missing(jobs)):
+        return study
+    return study.origins.get("record", study)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from in9.data.dataset import FOLD
-from in9.data.published import GOOD, read_published
+from in9.data.published import GOOD, MASKS_FILE, read_published
 from in9.data.variants import VARIANTS, Pool, composer
 from in9.evaluation.records import Record
 from in9.experiments.experiment import Experiment
@@ -78,8 +78,9 @@ def verdicts(study: Study) -> dict[str, int]:
 
 
 def imagenet_classes(study: Study) -> dict[str, list[str]]:
-    """The ImageNet classes that each of the nine consists of, where the ids of the published images name them."""
-    path = study.workspace.published(study.profile.data)
+    """The ImageNet classes that each of the nine consists of, where the images' ids name them; empty without masks."""
+    built, published = study.folder / MASKS_FILE, study.workspace.published(study.profile.data)
+    path = built if built.is_file() and not study.recorded else published
     if path is None:
         return {}
     parts = {part for identifier in read_published(path).images for part in identifier.split("/")}

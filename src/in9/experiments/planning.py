@@ -24,6 +24,7 @@ from in9.study.costs import (
 )
 from in9.study.engines import workers_on
 from in9.study.jobs import Job, evaluations, jobs_of
+from in9.study.profile import Profile
 from in9.study.study import NotMeasured, Study
 from in9.study.workspace import Workspace
 from in9.training.loop import pick_device
@@ -85,31 +86,56 @@ def scale(study: Study) -> str:
     """
     profile, workspace, device = study.profile, study.workspace, pick_device(study.device)
     workers, cores = study.workers or workers_on(device), os.cpu_count() or 1
+    images = images_of(profile, workspace)
+    masks = mask_seconds() * (images.whole_train + images.whole_test)
+    table = {"build, with GrabCut, on cores": [in_words(masks), *2 * [in_words(masks / cores)]]}
+    pace = speed(profile.recipe.architecture, side_of(profile, workspace), device)
+    for name, each in _paper_study(profile, workspace).items():
+        here = [pace.seconds(part) for part in each]
+        table[name] = [in_words(part) for part in (sum(here), elapsed(here, workers), max(here))]
+    columns = [f"one {'GPU' if device.type == 'cuda' else 'core'}", "this machine", "a machine for each job"]
+    frame = pd.DataFrame.from_dict(table, orient="index", columns=columns)
+    return frame.join(recorded_scale(profile, workspace)).fillna("").to_string()
+
+
+def recorded_scale(profile: Profile, workspace: Workspace, experiments: Sequence[Experiment] = ()) -> pd.DataFrame:
+    """What the paper's study takes on a GPU of the project's records, in words; nothing is timed.
+
+    Rows: nine trainings, their evaluation, all pairs of the attack on one network; and all that some experiments
+    measure on the profile's data, if any are given. Columns: one such GPU, and one for each job. Empty if no record
+    says how fast one of the networks is on a GPU.
+    """
+    jobs = {job.key: job for part in experiments for job in part.jobs(profile) if job.profile.data == profile.data}
+    networks = {profile.recipe.architecture, *(job.recipe.architecture for job in jobs.values() if job.recipe)}
+    side = side_of(profile, workspace)
+    known = {name: each for name in networks if (each := recorded_speed(name, side, workspace))}
+    if len(known) < len(networks):
+        return pd.DataFrame()
+    paces = {name: pace for name, (_, pace) in known.items()}
+    own = paces[profile.recipe.architecture]
+    seconds = {name: [own.seconds(part) for part in each] for name, each in _paper_study(profile, workspace).items()}
+    if jobs:
+        passes = zip(jobs.values(), all_passes([*jobs.values()], workspace, anew=True), strict=True)
+        seconds[f"all that the book shows, {len(jobs)} jobs"] = [
+            paces[job.recipe.architecture].seconds(part) for job, part in passes if job.recipe
+        ]
+    gpu = " or ".join(sorted({gpu for gpu, _ in known.values()}))
+    rows = {name: [in_words(sum(each)), in_words(max(each))] for name, each in seconds.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[f"one {gpu}, at most", "one for each job"])
+
+
+def _paper_study(profile: Profile, workspace: Workspace) -> dict[str, list[Passes]]:
+    """What the networks of the paper's study take, by part: a training, an evaluation or an attack each."""
     nine = evaluations(profile, [recipe for recipe in profile.recipes_on() if recipe.seed == profile.seeds[0]])
     attack = jobs_of(profile, "adversarial", [profile.recipe_on("in9l")], **profile.adversarial)
     passes = all_passes(nine, workspace, anew=True)
-    works = {
+    return {
         f"{len(nine)} trainings of a {profile.recipe.architecture}": [Passes(each.trained) for each in passes],
         "their evaluation": [Passes(0, each.tested) for each in passes],
         "adversarial backgrounds of one network, all pairs": [
             Passes(0, each.tested) for each in all_passes(attack, workspace, anew=True)
         ],
     }
-    images = images_of(profile, workspace)
-    masks = mask_seconds() * (images.whole_train + images.whole_test)
-    table = {"build, with GrabCut, on cores": [in_words(masks), *2 * [in_words(masks / cores)], "", ""]}
-    architecture, side = profile.recipe.architecture, side_of(profile, workspace)
-    pace, known = speed(architecture, side, device), recorded_speed(architecture, side, workspace)
-    for name, each in works.items():
-        here = [pace.seconds(part) for part in each]
-        there = [known[1].seconds(part) for part in each] if known else []
-        table[name] = [in_words(part) for part in (sum(here), elapsed(here, workers), max(here))]
-        table[name] += [in_words(part) for part in (sum(there), max(there, default=0))] if known else ["", ""]
-    gpu = known[0] if known else ""
-    columns = [f"one {'GPU' if device.type == 'cuda' else 'core'}", "this machine", "a machine for each job"]
-    columns += [f"one {gpu}, at most", "one for each job"]
-    frame = pd.DataFrame.from_dict(table, orient="index", columns=columns)
-    return (frame if known else frame.iloc[:, :3]).to_string()
 
 
 def _has_record(study: Study, job: Job) -> bool:

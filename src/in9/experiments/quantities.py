@@ -240,7 +240,8 @@ def imagenet_narrows(study: Study) -> Estimate:
     for score in benchmark_progress.enlarged(study):
         if "resnet50" in score.name:
             return gap_change_between(beside_enlarged(study), score.predictions())
-    raise Untestable("needs a ResNet-50 trained on all of ImageNet, scored on the first fold of the test images")
+    images = "the first fold of the test images" if study.profile.split.folds else "test images of a profile with folds"
+    raise Untestable(f"needs a ResNet-50 trained on all of ImageNet, scored on {images}")
 
 
 def _ends(levels: Mapping[Any, Predictions]) -> tuple[Predictions, Predictions]:

@@ -225,8 +225,10 @@ def recorded_speed(architecture: str, side: int, workspace: Workspace) -> tuple[
     """How fast a network was on a GPU by the project's records, and which GPU; None if there is no record.
 
     Smaller images are scaled by their number of pixels, and several networks may have shared the GPU. Both make the GPU
-    slower than it is, so that these seconds are at most what it takes.
+    slower than it is, so that these seconds are at most what it takes. A network on less detail counts as the whole
+    one, which is slower, too.
     """
+    architecture = architecture.partition("/")[0]
     for record in Store(workspace.committed).all(EVALUATION):
         recipe, training, gpu = record.settings["recipe"], record.results["training"], record.provenance["gpu"]
         if gpu and recipe["architecture"] == architecture and not recipe.get("perturbation"):

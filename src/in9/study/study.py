@@ -270,10 +270,11 @@ class Study:
         seconds = predictions.seconds / len(predictions.models)
         seeded = "one seed" if number == 1 else f"{number} seeds"
         networks = f"one network for each of {number} folds" if profile.split.folds else seeded
+        epochs = f"{recipe.epochs} {'epoch' if recipe.epochs == 1 else 'epochs'}"
         stored = "These are stored measurements; no network was trained for this page. " if self.recorded else ""
         return (
             f"{stored}The profile is `{profile.name}`. {profile.about} For each training set, a "
-            f"`{recipe.architecture}` is trained for {recipe.epochs} epochs on {model.training['images']:,} images "
+            f"`{recipe.architecture}` is trained for {epochs} on {model.training['images']:,} images "
             f"({networks}). Training and testing one network took {seconds:,.0f} s on "
             f"{escaped(model.provenance['gpu'] or model.provenance['processor'])}."
         )
