@@ -22,6 +22,7 @@ from in9.book.switchable import switchable_matrix
 from in9.errors import In9Error
 from in9.evaluation.estimates import Estimate
 from in9.experiments.benchmark_progress import published_networks
+from in9.plots.style import Chart
 from in9.study.workspace import Workspace
 
 HEAD = (
@@ -34,7 +35,8 @@ def matrix() -> str:
         [("original", "no_fg", 50.0, 48.0, 52.0)], columns=["train", "test", "accuracy", "low", "high"]
     )
     frames = {"paper": frame, "record": frame}
-    return switchable_matrix(frames, {"original": "Original"}, "record", ("original", "no_fg"), Figure(), "").html
+    chart = Chart(Figure(), frame)
+    return switchable_matrix(frames, {"original": "Original"}, "record", ("original", "no_fg"), chart, "").html
 
 
 def dial() -> str:

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from in9.book import switchable
 from in9.book.switchable import Switchable, switchable_matrix
+from in9.plots.style import Chart
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROWS = {"original": "Original", "mixed_rand": "Mixed-Rand <anew>", "once": "Mixed-Rand, once"}
@@ -31,7 +31,8 @@ def frame(trains: tuple[str, ...], start: float, intervals: bool = True) -> pd.D
 def matrix() -> Switchable:
     """The paper has no row drawn anew, the record none drawn once."""
     frames = {"paper": frame(("original", "once"), 50, False), "record": frame(("original", "mixed_rand"), 44.4)}
-    return switchable_matrix(frames, ROWS, "record", ("original", "no_fg"), Figure(), "a caption")
+    chart = Chart(Figure(), frames["record"])
+    return switchable_matrix(frames, ROWS, "record", ("original", "no_fg"), chart, "a caption")
 
 
 def numbers(matrix: Switchable) -> dict[str, list[list[float | None]]]:
@@ -60,10 +61,11 @@ def test_names_are_escaped(matrix: Switchable) -> None:
 
 def test_where_no_html_is_shown_there_is_a_picture(matrix: Switchable, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
-    monkeypatch.setattr(switchable, "display", lambda value, raw=False: shown.append(value))
+    for place in ("in9.book.switchable.display", "IPython.display.display"):
+        monkeypatch.setattr(place, lambda value, raw=False: shown.append(value))
     matrix._ipython_display_()
     assert shown[0]["text/html"] == matrix.html and "<svg" in shown[0]["image/svg+xml"]
-    assert shown[1].data == "<small>a caption</small>"
+    assert shown[1].data == "<small>a caption</small>" and "Download as CSV" in shown[2].data
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
