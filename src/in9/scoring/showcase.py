@@ -19,11 +19,11 @@ from torch import Tensor
 
 from in9.data.photographs import Illustrations
 from in9.data.variants import compose
-from in9.errors import In9Error, check_known
+from in9.errors import In9Error
 from in9.evaluation.predictions import exact_convolutions, one_thread
 from in9.evaluation.records import Record, Store, from_digits, provenance, to_digits
 from in9.scoring.load import ScorableModel, load_model
-from in9.scoring.score import RESTRICTED, SCORING_RULES, STRICT
+from in9.scoring.score import RESTRICTED, STRICT
 from in9.taxonomy import CLASS_NAMES, NUM_CLASSES, UNMAPPED
 
 NETWORK = "efficientnet_lite0"
@@ -79,8 +79,8 @@ class AnsweredPairs:
     """What the network answers to every object on every background of N illustrations.
 
     ``labels`` is int64 [N]; ``alone`` int64 [N] the answers to the images as they are; ``classes`` int64 [N, N] those
-    to the object in each row on the background in each column. All are by one rule, -1 is none of the nine. ``clean``,
-    bool [N], says whether a background has nothing of its class left, such as a second guitar.
+    to the object in each row on the background in each column. All are by the restricted rule. ``clean``, bool [N],
+    says whether a background has nothing of its class left, such as a second guitar.
     """
 
     labels: np.ndarray
@@ -89,9 +89,9 @@ class AnsweredPairs:
     classes: np.ndarray
 
     @classmethod
-    def of_record(cls, record: Record, illustrations: Illustrations, rule: str = RESTRICTED) -> AnsweredPairs:
-        """The answers to illustrations that a record holds, by one rule."""
-        results = record.results[rule]
+    def of_record(cls, record: Record, illustrations: Illustrations) -> AnsweredPairs:
+        """The answers to illustrations that a record holds."""
+        results = record.results[RESTRICTED]
         classes = np.stack([from_digits(line) for line in results["pairs"]])
         return cls(illustrations.labels, illustrations.clean, from_digits(results["alone"]), classes)
 
@@ -115,15 +115,12 @@ class AnsweredPairs:
         return frame.sort_values(["fooled", "background"], ascending=[False, True], ignore_index=True)
 
 
-def fooled_pairs(
-    illustrations: Illustrations, committed: Path, local: Path, rule: str = RESTRICTED
-) -> AnsweredPairs | None:
+def fooled_pairs(illustrations: Illustrations, committed: Path, local: Path) -> AnsweredPairs | None:
     """The answers to all pairs of these photographs, from a record in one of the folders; else measured, in a minute.
 
     A new record is written to ``local``. None where the illustrations are drawn, or where there is
-    neither a record nor the network. Raises In9Error for a rule that does not exist.
+    neither a record nor the network.
     """
-    check_known("rule", [rule], SCORING_RULES)
     if illustrations.drawn:
         return None
     settings = _settings(illustrations)
@@ -133,7 +130,7 @@ def fooled_pairs(
         if record is None:
             return None
         Store(local).write(record)
-    return AnsweredPairs.of_record(record, illustrations, rule)
+    return AnsweredPairs.of_record(record, illustrations)
 
 
 def measure_pairs(illustrations: Illustrations) -> Record | None:
