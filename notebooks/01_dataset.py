@@ -159,8 +159,8 @@ frame = pd.concat(
 page.show(
     charts.intervals(frame, "class", "images", CLASS_NAMES, "test images"),
     "Test images of each class. The paper discards images until all classes are "
-    "equally large. We keep all images; instead, every accuracy in this book gives "
-    "each class the same weight.",
+    "equally large. Our record keeps all images; instead, every accuracy in this book "
+    "gives each class the same weight.",
 )
 
 # %% tags=["remove-input"]
@@ -300,7 +300,7 @@ tables.table(
         {"verdict on the mask": verdict, "images": number}
         for verdict, number in said.items()
     ],
-    caption="Verdicts on the masks of our photographs that pass the rules. The images that were not looked at are those for "
+    caption="Verdicts on the masks of our record that pass the rules. The images that were not looked at are those for "
     "validation and a part of the two largest classes; they are not tested",
     fold=True,
 )

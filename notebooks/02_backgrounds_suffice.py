@@ -70,7 +70,7 @@ page.show(
 # is black) and No-FG (the object's silhouette is black). It tests them on the same variant and on whole images. If
 # backgrounds said nothing about the class, such a network could only guess.
 #
-# Our classes differ in size, so **accuracy** gives each class the same weight. Let $N_c$ be the number of images of class
+# Classes may differ in size, so **accuracy** gives each class the same weight. Let $N_c$ be the number of images of class
 # $c$, $y_i$ the true class of image $i$ and $\hat y_i$ the network's answer. Then
 #
 # $$

@@ -280,7 +280,7 @@ page.say(
       count only objects that are recognised on Original, {if_right} % are vulnerable:
       {less:.1f} points less. We have not measured whether a less certain network is
       easier to fool even then.
-    - **A class with few backgrounds.** The weakest target class is {weakest}: its
+    - **The weakest class.** The weakest target class is {weakest}: its
       backgrounds fool {rate} % of the other objects, {below:.1f} points {side} the same
       class in the paper. In our photographs this class consists of {kinds}. [Chapter
       11](11_why_we_differ.ipynb) tests whether the number of backgrounds is the

@@ -325,7 +325,7 @@ page.show(
     curves.scatter(
         panel, "imagenet", "accuracy on ImageNet, %", "BG-Gap, points", looks
     ),
-    "BG-Gap of all networks for which we have numbers. *Enlarged* means the 64-pixel test images of the other chapters, enlarged "
+    "BG-Gap of all networks for which we have numbers. *Enlarged* means the 64-pixel test images of our record, enlarged "
     "to the size that the networks expect. The chart at the top names the published networks.",
 )
 

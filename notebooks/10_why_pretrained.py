@@ -265,7 +265,7 @@ page.show(
 # %% tags=["remove-input"]
 tables.table(
     imagenet,
-    caption="Networks trained on IN-9L and on all of ImageNet, on the same photographs and in one draw of the backgrounds. By "
+    caption="Networks trained on IN-9L and on all of ImageNet, on the same photographs of our record and in one draw of the backgrounds. By "
     "the restricted rule ImageNet's networks must choose among the nine classes, as ours must (chapter 8)",
     nothing="There is no record of ImageNet's networks on these images.",
     fold=True,

@@ -183,7 +183,7 @@ for suspect, what in undone.items():
     rows += [line(what, adds)] if any(adds.values()) else []
 tables.table(
     rows,
-    caption="The difference between the paper's numbers and ours (*missing*), and what each change alone adds, with 95 % intervals",
+    caption="The difference between the paper's numbers and those of our record (*missing*), and what each change alone adds, with 95 % intervals",
 )
 
 # %% tags=["remove-input"]

@@ -8,8 +8,8 @@ alone, some of each class are taken, and half of them serve as training images.
 from __future__ import annotations
 
 import io
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -61,6 +62,10 @@ TRAINING, TESTS = 4, 2
 SMALL, SMALL_EACH = 300_000, 12
 """GrabCut takes a second for a real photograph of 300,000 pixels, and a minute for the largest. So many of each class
 are enough: most of them get a good mask."""
+
+NOT_A_NUMBER = re.compile(r"\bnan\b", re.I)
+DRAWN = re.compile(r"<(svg|script|style)\b.*?</\1>|data:[^\"']*", re.S)
+"""What no reader of a page reads as text."""
 
 
 def annotation(box: tuple[int, int, int, int], width: int, height: int, wnid: str) -> str:
@@ -199,6 +204,8 @@ def test_every_chapter_shows_it(home: Path) -> None:
     assert [path.stem for path in sorted((place / "executed").glob("*.ipynb"))] == chapters
     for chapter in chapters:
         assert (place / "html" / f"{chapter}.html").is_file()
-        notebook = json.loads((place / "executed" / f"{chapter}.ipynb").read_text("utf8"))
+        notebook = nbformat.read(place / "executed" / f"{chapter}.ipynb", 4)
         outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
         assert outputs and not any(output["output_type"] == "error" for output in outputs), chapter
+        shown = [text for output in outputs for text in output.get("data", {}).values() if isinstance(text, str)]
+        assert not [text for text in shown if NOT_A_NUMBER.search(DRAWN.sub("", text))], chapter

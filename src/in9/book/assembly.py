@@ -15,6 +15,7 @@ from in9.experiments import why_we_differ
 from in9.experiments.measuring import EXPERIMENTS
 from in9.experiments.planning import recorded_scale
 from in9.plots import tables
+from in9.study.costs import images_of
 from in9.study.profile import Profile, load_profile
 from in9.study.study import REFERENCE, Study
 from in9.study.workspace import Workspace
@@ -131,11 +132,15 @@ def trial_table(root: Path) -> str:
 
 def cost_table(root: Path) -> str:
     """A Markdown table: what the paper's study on ImageNet takes on a GPU of the project's records."""
-    frame = recorded_scale(load_profile("paper"), Workspace(root), [*EXPERIMENTS.values()])
+    profile, workspace = load_profile("paper"), Workspace(root)
+    frame, images = recorded_scale(profile, workspace, [*EXPERIMENTS.values()]), images_of(profile, workspace)
     if frame.empty:
         return "No record of the project says how fast the networks are on a GPU.\n"
     rows = [dict(zip(("work", *frame.columns), row, strict=True)) for row in frame.itertuples()]
-    return f"{tables.table(rows).markdown()}\n"
+    return (
+        f"{tables.table(rows).markdown()}\n\nThat is for {images.train:,} training images, {images.whole_train:,} in "
+        f"IN-9L, and {images.test:,} test images.\n"
+    )
 
 
 def _absent() -> str:
