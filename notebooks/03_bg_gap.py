@@ -48,8 +48,7 @@ page.finding(
 # %% [markdown]
 # ## See it
 #
-# Each object is shown as photographed, then on a background of its own class, then on one of another class. Below each
-# picture is the answer of EfficientNet-Lite0, a network trained on ImageNet.
+# Each object is shown in its own image, then on a background of its own class, then on one of another class.
 
 # %% mystnb={"image": {"alt": "Three objects in a row each: a salmon, a tank and a duck. In the first column they are as photographed, in the second on the background of another image of their class, where the network names them, in the third on the background of another class, where it does not."}} tags=["remove-input"]
 style.use("jpeg")
@@ -67,8 +66,11 @@ page.show(
         dict(zip(names, answers, strict=True)),
     ),
     "The object is the same in each row; with the background, the answer can change. These pictures were chosen to show "
-    "that; no number of this book rests on them. "
-    f"{shown.credit(row for trio in trios for row in trio)}",
+    "that; no number of this book rests on them. {answers}{credit}",
+    answers="Below each picture is the answer of EfficientNet-Lite0, a network trained on ImageNet. "
+    if any(map(any, answers))
+    else "",
+    credit=shown.credit(row for trio in trios for row in trio),
 )
 
 # %% [markdown]

@@ -63,7 +63,7 @@ SMALL, SMALL_EACH = 300_000, 12
 """GrabCut takes a second for a real photograph of 300,000 pixels, and a minute for the largest. So many of each class
 are enough: most of them get a good mask."""
 
-NOT_A_NUMBER = re.compile(r"\bnan\b", re.I)
+NOT_A_NUMBER = re.compile(r"\b(nan|NaN)\b")
 DRAWN = re.compile(r"<(svg|script|style)\b.*?</\1>|data:[^\"']*", re.S)
 """What no reader of a page reads as text."""
 
