@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from in9.data.splits import Split
-from in9.errors import In9Error, errors_told, unknown
+from in9.errors import In9Error, check_known, errors_told, unknown
 from in9.evaluation.results import MOST_DRAWS
 from in9.files import plain, read_bytes
 from in9.training.augmentation import Augmentation
@@ -95,9 +95,7 @@ class Profile:
                 raise In9Error(f"With {folds} folds seeds are their numbers, 0 to {folds - 1}; got {name} = {seeds}.")
         if not self.training_sets:
             raise In9Error("A profile needs at least 1 training set.")
-        for name in self.training_sets:
-            if name not in TRAINING_SETS:
-                raise unknown("training set", name, TRAINING_SETS)
+        check_known("training set", self.training_sets, TRAINING_SETS)
         if not 1 <= self.draws <= MOST_DRAWS:
             raise In9Error(f"Mixed test sets are drawn once to {MOST_DRAWS:,} times; got draws = {self.draws}.")
         if any(part < 2 for part in self.shrinks) or not all(0 < share <= 1 for share in self.fractions):
