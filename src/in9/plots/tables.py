@@ -55,7 +55,7 @@ class Table:
         return "\n".join(lines)
 
     def data(self) -> pd.DataFrame:
-        """The same numbers, all digits; an estimate takes three columns, of which two end in ``low`` and ``high``."""
+        """The same numbers, unrounded; an estimate takes three columns, of which two end in ``low`` and ``high``."""
         flat = []
         for row in self.rows:
             cells: dict[str, Any] = {}
@@ -95,8 +95,8 @@ class Table:
 
 
 def download(data: pd.DataFrame, name: str) -> str:
-    """A link, as HTML, that holds a CSV file of that name itself; its numbers have six digits."""
-    address = base64.b64encode(data.to_csv(index=False, float_format="%.6g").encode()).decode()
+    """A link, as HTML, that holds a CSV file of that name itself, with all digits of its numbers."""
+    address = base64.b64encode(data.to_csv(index=False).encode()).decode()
     link = f'<a download="{escape(name)}" href="data:text/csv;base64,{address}">Download as CSV</a>'
     return f'<p class="in9-download">{link}</p>'
 
