@@ -245,6 +245,8 @@ points.append(
     f"{gap_of(rules[lead], 'rule', 'kept by it')}, on the images that it dropped as too small "
     f"{gap_of(rules[lead], 'rule', 'mask too small for it')}."
 )
+if recipe := why_we_differ.papers_recipe(sources[lead]):
+    points.append(f"**The recipe.** {recipe}")
 page.say(
     "\n".join(f"- {point}" for point in points)
     + "\n\nThese changes overlap, so their effects cannot be added up."

@@ -18,10 +18,20 @@ from in9.data.variants import load_pool
 from in9.errors import In9Error
 from in9.evaluation import measurements
 from in9.evaluation.adversarial.attacks import Attacks
-from in9.evaluation.predictions import predict_variant
+from in9.evaluation.predictions import gain, predict_variant
 from in9.evaluation.records import from_digits
 from in9.experiments import masks_and_sizes, why_we_differ
-from in9.experiments.why_we_differ import AS_IT_IS, EVERY_BACKGROUND, LEVELS, LIGHTER, SUSPECTS, TRIALS, Suspect
+from in9.experiments.why_we_differ import (
+    AS_IT_IS,
+    EVERY_BACKGROUND,
+    FOR_A_PROCESSOR,
+    LEVELS,
+    LIGHTER,
+    PAPERS,
+    SUSPECTS,
+    TRIALS,
+    Suspect,
+)
 from in9.files import plain
 from in9.study.profile import load_profile
 from in9.study.study import Study
@@ -121,6 +131,17 @@ def test_trials_are_judged_by_validation_images_alone(study: Study) -> None:
         assert predictions.labels[IN9L].tolist() == whole.labels.tolist()
     values = {name: predictions.accuracy(IN9L).value for name, predictions in trials.items()}
     assert [values[name] for name in why_we_differ.ranked(trials)] == sorted(values.values(), reverse=True)
+
+
+def test_the_papers_recipe_is_compared_on_the_same_network(study: Study) -> None:
+    assert why_we_differ.papers_recipe(study) == "", "this profile tries neither"
+    trials = {FOR_A_PROCESSOR: {"epochs": 2}, PAPERS: {"label_smoothing": 0.1}}
+    both = study.of_profile(replace(PROFILE, trials=trials))
+    said, read = why_we_differ.papers_recipe(both), TRIALS.read(both)
+    assert gain(read[PAPERS], read[FOR_A_PROCESSOR], IN9L).text() in said
+    assert f"{PROFILE.recipe.epochs} epochs in place of 2" in said
+    tried = load_profile("split").trials
+    assert tried[PAPERS] == tried["the paper's"] | {"architecture": tried[FOR_A_PROCESSOR]["architecture"]}
 
 
 def test_suspects_have_labels() -> None:

@@ -41,6 +41,9 @@ class Suspect(NamedTuple):
 
 AS_IT_IS, LIGHTER, EVERY_BACKGROUND = Suspect("as it is"), Suspect("lighter recipe"), Suspect("every background")
 """The profile's own training, that with the profile's ``level_recipe``, and an attack with all test images."""
+FOR_A_PROCESSOR = "for a processor"
+PAPERS = f"the paper's, {FOR_A_PROCESSOR}"
+"""Trials with the same small network: the recipe that suits a processor, and the paper's."""
 
 
 def base(names: Mapping[Suspect, Any]) -> Suspect:
@@ -117,6 +120,22 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
         }
         for name in ranked(trials)
     ]
+
+
+def papers_recipe(study: Study) -> str:
+    """What the paper's recipe adds to the one for a processor, with the same network: a sentence; empty without both.
+
+    It is a difference of accuracies on the validation images.
+    """
+    trials = TRIALS.read(study)
+    if not {PAPERS, FOR_A_PROCESSOR} <= trials.keys():
+        return ""
+    theirs, ours = trials[PAPERS], trials[FOR_A_PROCESSOR]
+    return (
+        "With the same small network, the paper's recipe in place of the one for a processor changes the accuracy on "
+        f"validation images by {gain(theirs, ours, IN9L).text()} points. It takes {theirs.models[0].recipe['epochs']} "
+        f"epochs in place of {ours.models[0].recipe['epochs']}."
+    )
 
 
 def network_rows(study: Study) -> list[dict[str, Any]]:
