@@ -194,17 +194,13 @@ page.show(
 record = told(study, backgrounds_suffice.MATRIX, masks_and_sizes.MASK_CHANGES)
 thirds = masks_and_sizes.object_sizes(record)
 equal = ""
-if shorter := bg_gap.EQUAL_STEPS.read(record).get(IN9L):
+if shorter := models[record.origin].get("equal_steps"):
+    change = gap_change(shorter, record.answers("original"))
     networks, all_networks = len(shorter.seeds), len(record.profile.seeds)
-    equal = (
-        " With as many steps as on Original, the change is "
-        f"{gap_change(shorter, record.answers('original')).text()} points"
-        + (
-            f", measured with {networks} of the {all_networks} networks."
-            if networks < all_networks
-            else "."
-        )
-    )
+    equal = f" With as many steps as on Original, the change is {change.text()} points"
+    if networks < all_networks:
+        equal += f", measured with {networks} of the {all_networks} networks"
+    equal += "."
 page.say(
     """
     - **The size of the objects.** The gap is {large} points for the largest third of the objects and {small} for the
